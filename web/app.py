@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from dispatcher.db import Database
 from dispatcher.queue import Bell
 from dispatcher.settings import Settings
-from web import actions, api, errors, pages
+from web import api, errors, pages
 from web.security import Guard
 from web.site import Site
 from web.stream import Feed
@@ -44,8 +44,7 @@ def create_app(settings: Settings | None = None, *, database: Database | None = 
         lifespan=lifespan,
     )
     app.include_router(api.router)
-    app.include_router(pages.router, include_in_schema=False)
-    app.include_router(actions.router, include_in_schema=False)
+    app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=STATIC))
     errors.install(app)
     app.add_middleware(Guard, settings=chosen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from web import api_feed, api_registry, api_review, api_runs, api_tickets
+from web.api import feed, registry, review, runs, tickets
 from web.schemas import ErrorOut
 
 PREFIX = "/api/v1"
@@ -19,5 +19,5 @@ _ERRORS = {
 router = APIRouter(
     prefix=PREFIX, responses={status: {"model": ErrorOut, "description": words} for status, words in _ERRORS.items()}
 )
-for part in (api_registry, api_tickets, api_review, api_runs, api_feed):
+for part in (registry, tickets, review, runs, feed):
     router.include_router(part.router)

@@ -11,7 +11,7 @@ from dispatcher import board, review
 from dispatcher.changes import Diff
 from dispatcher.errors import Invalid
 from dispatcher.models import Ticket
-from web.api_tickets import act
+from web.api.tickets import act
 from web.schemas import Approve, Changes, Discard, TicketOut
 from web.site import Here, Site
 from web.views import ticket_out
