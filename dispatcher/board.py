@@ -97,6 +97,16 @@ def count_states(db: Session, project: str | None = None) -> dict[str, int]:
     return {state: counts.get(state, 0) for state in TICKET_STATES}
 
 
+def count_columns(db: Session) -> dict[str, dict[str, int]]:
+    """How many tickets are in each state, by project's key, and of all under the key ''; states without any are left out."""
+    search = select(Project.key, Ticket.state, func.count()).join(Project).group_by(Project.key, Ticket.state)
+    counts: dict[str, dict[str, int]] = {"": {}}
+    for key, state, count in db.exec(search):
+        counts.setdefault(key, {})[state] = count
+        counts[""][state] = counts[""].get(state, 0) + count
+    return counts
+
+
 def edit_ticket(
     db: Session,
     ticket: Ticket,

@@ -39,6 +39,8 @@ class Web:
     client: httpx.AsyncClient
     database: Database
     settings: Settings
+    url: str = BASE
+    """Where a browser finds it, if it is served."""
 
     async def send(self, method: str, path: str, body: Any = None, *, status: int = 200) -> Any:
         """One call of the API; its JSON, where the status is the expected one."""

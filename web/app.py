@@ -6,20 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from importlib.metadata import version
-from pathlib import Path
 
 from fastapi import FastAPI
-from starlette.staticfiles import StaticFiles
+from starlette.middleware.gzip import GZipMiddleware
 
 from dispatcher.db import Database
 from dispatcher.queue import Bell
 from dispatcher.settings import Settings
-from web import api, errors, pages
+from web import api, errors, live, pages
+from web.assets import Assets
+from web.cards import extras
 from web.security import Guard
 from web.site import Site
 from web.stream import Feed
-
-STATIC = Path(__file__).parent / "static"
 
 
 def create_app(settings: Settings | None = None, *, database: Database | None = None, bell: Bell | None = None) -> FastAPI:
@@ -45,8 +44,10 @@ def create_app(settings: Settings | None = None, *, database: Database | None = 
     )
     app.include_router(api.router)
     app.include_router(pages.router)
-    app.mount("/static", StaticFiles(directory=STATIC))
+    app.include_router(live.router)
+    app.mount("/static", Assets())
     errors.install(app)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.add_middleware(Guard, settings=chosen)
     return app
 
@@ -59,7 +60,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, database: Database | 
         database = Database(settings.database, after_commit=bell.after_commit if bell else None)
         stack.callback(database.close)
     await asyncio.to_thread(database.migrate)
-    feed = Feed(database, bell)
+    feed = Feed(database, bell, extras)
     stack.enter_context(_poked(database, feed))
     await stack.enter_async_context(feed.listening())
     return Site(settings, database, bell, feed)

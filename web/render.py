@@ -18,7 +18,9 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from adapters.decode import plain
+from dispatcher.errors import NotFound
 from dispatcher.states import TICKET_STATES
+from web.assets import static
 
 OUTPUT_CHARACTERS = 20_000
 """Of one output on a page; the whole is in the API."""
@@ -86,9 +88,20 @@ def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def page(template: str, status: int = 200, /, **context: Any) -> HTMLResponse:
-    """A page."""
-    return HTMLResponse(_environment.get_template(template).render(context), status)
+def page(template: str, status: int = 200, /, part: str | None = None, **context: Any) -> HTMLResponse:
+    """A page, or only that block of its template."""
+    return HTMLResponse(render(template, part=part, **context), status)
+
+
+def render(template: str, /, part: str | None = None, **context: Any) -> str:
+    """A template as text, or only that block of it; raises `NotFound` where it has no such block."""
+    found = _environment.get_template(template)
+    if part is None:
+        return found.render(context)
+    block = found.blocks.get(part)
+    if block is None:
+        raise NotFound(f"this page has no part {part!r}", "open the whole page", "part")
+    return "".join(block(found.new_context(context)))
 
 
 def _finalize(value: Any) -> Any:
@@ -106,7 +119,7 @@ def _make_environment() -> Environment:
         auto_reload=False,
     )
     environment.filters.update(output=output, span=span, count=count, when=when, pretty=pretty)
-    environment.globals.update(state_words=STATE_WORDS)
+    environment.globals.update(state_words=STATE_WORDS, static=static)
     return environment
 
 

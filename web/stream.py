@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import takewhile
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
@@ -34,6 +34,10 @@ HEARTBEAT_SECONDS = 15.0
 RETRY_MS = 1000
 THREADS = 8
 
+Form = Literal["named", "plain", "live"]
+Extras = Callable[[Session, list[Activity]], dict[int, dict[str, Any]]]
+"""What the live form of each entry holds beside the entry, by its number."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -41,12 +45,13 @@ log = logging.getLogger(__name__)
 
 
 class Event(NamedTuple):
-    """One entry of the feed, ready to send: with its kind as the event's name, and without."""
+    """One entry of the feed, ready to send: with its kind as the event's name, without, and with what pages need beside it."""
 
     id: int
     ticket_id: int | None
     named: bytes
     plain: bytes
+    live: bytes
 
 
 class Keys:
@@ -90,8 +95,10 @@ class Keys:
 class Feed:
     """The process's one reader of the feed. `listening()` runs it; `events()` is one client."""
 
-    def __init__(self, database: Database, bell: Bell | None) -> None:
+    def __init__(self, database: Database, bell: Bell | None, extras: Extras | None = None) -> None:
         self._database = database
+        self._extras = extras
+        self._watchers = 0
         self._bell = bell
         self._keys = Keys()
         self._ring: deque[Event] = deque()
@@ -139,19 +146,26 @@ class Feed:
         # Another process may have shown an entry that this one has not read yet; a cursor of another database is ahead.
         return min(since, await self._in_thread(self._newest))
 
-    async def events(self, cursor: int, *, ticket_id: int | None = None, named: bool = True) -> AsyncIterator[bytes]:
-        """What one client is sent, from after `cursor` until it goes or the site shuts down."""
-        yield format_sse_event(retry=RETRY_MS)
-        while not self._closing.is_set():
-            grown = self._grown
-            batch, cursor = await self._after(cursor, ticket_id)
-            for event in batch:
-                yield event.named if named else event.plain
-            if cursor >= self.head and not batch:
-                try:
-                    await asyncio.wait_for(grown.wait(), HEARTBEAT_SECONDS)
-                except TimeoutError:
-                    yield KEEPALIVE_COMMENT
+    async def events(self, cursor: int, *, ticket_id: int | None = None, form: Form = "named") -> AsyncIterator[bytes]:
+        """What one client is sent, from after `cursor` until it goes or the site shuts down.
+
+        What pages need beside an entry is only made while somebody reads the live form; entries from before lack it.
+        """
+        self._watchers += form == "live"
+        try:
+            yield format_sse_event(retry=RETRY_MS)
+            while not self._closing.is_set():
+                grown = self._grown
+                batch, cursor = await self._after(cursor, ticket_id)
+                for event in batch:
+                    yield event.named if form == "named" else event.live if form == "live" else event.plain
+                if cursor >= self.head and not batch:
+                    try:
+                        await asyncio.wait_for(grown.wait(), HEARTBEAT_SECONDS)
+                    except TimeoutError:
+                        yield KEEPALIVE_COMMENT
+        finally:
+            self._watchers -= form == "live"
 
     async def _after(self, cursor: int, ticket_id: int | None) -> tuple[list[Event], int]:
         """The next entries after a cursor, and the cursor behind them."""
@@ -173,20 +187,17 @@ class Feed:
         with self._database.reading() as db:
             newest = activity.newest(db)
             rows = activity.since(db, cursor, ticket_id=ticket_id, limit=BATCH)
-            events = [self._encode(db, row) for row in rows]
+            extras = self._extras(db, rows) if self._extras and self._watchers else {}
+            events = [self._encode(db, row, extras.get(row.id or 0)) for row in rows]
         last = events[-1].id if events else cursor
         return events, last if len(events) == BATCH else max(last, newest)
 
-    def _encode(self, db: Session, row: Activity) -> Event:
-        entry = self._keys.entry(db, row)
-        # In ASCII: what harnesses record may hold half a surrogate pair, which is no UTF-8.
-        data, number = json.dumps(entry, separators=(",", ":")), str(row.id)
-        return Event(
-            entry["id"],
-            row.ticket_id,
-            format_sse_event(data_str=data, event=row.kind, id=number),
-            format_sse_event(data_str=data, id=number),
-        )
+    def _encode(self, db: Session, row: Activity, extra: dict[str, Any] | None) -> Event:
+        entry, number = self._keys.entry(db, row), str(row.id)
+        data = _json(entry)
+        plain = format_sse_event(data_str=data, id=number)
+        live = plain if extra is None else format_sse_event(data_str=_json(entry | extra), id=number)
+        return Event(entry["id"], row.ticket_id, format_sse_event(data_str=data, event=row.kind, id=number), plain, live)
 
     async def _heed(self, bell: Bell) -> None:
         async for _ in bell.listen(POLL_SECONDS):
@@ -216,6 +227,11 @@ class Feed:
         grown, self._grown = self._grown, asyncio.Event()
         grown.set()
         return len(events) == BATCH
+
+
+def _json(data: dict[str, Any]) -> str:
+    # In ASCII: what harnesses record may hold half a surrogate pair, which is no UTF-8.
+    return json.dumps(data, separators=(",", ":"))
 
 
 def entries(db: Session, rows: list[Activity]) -> list[dict[str, Any]]:

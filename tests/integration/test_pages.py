@@ -15,6 +15,7 @@ from dispatcher import board as use_cases
 from dispatcher import runs
 from tests.gitting import git
 from tests.webbing import Web, open_web
+from web.assets import static
 from web.diffs import sections
 from web.render import count, output, span, visible
 
@@ -107,7 +108,7 @@ async def test_the_board_shows_each_ticket_in_its_column(web: Web, repository: P
         *("part-blocked", f"card-{blocked}", "part-review", f"card-{reviewed}", "part-done"),
     ]
     assert "edits hello.txt" in shown.text and "Which greeting?" in shown.text and "12.3k tokens" in shown.text
-    assert shown.scripts == ["/static/live.js"]
+    assert shown.scripts == [static(name) for name in ("js/theme.js", "vendor/htmx.js", "js/app.js", "js/board.js")]
     filtered = await page(web, "/?q=Number+3&project=WEB")
     assert [name for name in filtered.ids if name.startswith("card-")] == [f"card-{blocked}"]
 
@@ -216,17 +217,17 @@ async def test_the_transcript_of_a_long_run_is_paged(web: Web, repository: Path)
 async def test_pages_that_there_are_not(web: Web) -> None:
     for path, status in (("/tickets/WEB-9", 404), ("/nothing", 404), ("/tickets/WEB-1?run=x", 422), ("/static/../app.py", 404)):
         assert "To the board" in (await page(web, path, status)).text
-    assert (await web.client.get("/static/site.css")).headers["content-type"].startswith("text/css")
+    assert (await web.client.get(static("css/base.css"))).headers["content-type"].startswith("text/css")
 
 
 async def test_a_refreshed_page_knows_where_the_feed_was(web: Web) -> None:
     key = await web.ticket()
     answer = await web.client.get(f"/tickets/{key}")
     newest = (await web.send("GET", "/activity"))[-1]["id"]
-    assert f'data-events="/api/v1/events?named=0&amp;ticket={key}&amp;since={newest}"' in answer.text
+    assert f'data-cursor="{newest}"' in answer.text
     with web.database.transaction() as db:
         use_cases.comment(db, use_cases.get_ticket(db, key), "new")
-    assert f"since={newest + 1}" in (await web.client.get(f"/tickets/{key}")).text
+    assert f'data-cursor="{newest + 1}"' in (await web.client.get(f"/tickets/{key}")).text
 
 
 def test_a_diff_is_cut_at_files_and_numbered() -> None:

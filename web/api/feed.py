@@ -53,10 +53,10 @@ async def follow_activity(
     last_event_id: Annotated[str | None, Header(description="as a browser sends it when it comes back")] = None,
 ) -> StreamingResponse:
     """Each entry as one event: `id` the cursor, `event` the kind, `data` as in the list."""
-    cursor = await site.feed.start_at(_cursor(last_event_id) if last_event_id else since)
+    cursor = await site.feed.start_at(cursor_of(last_event_id) if last_event_id else since)
     of = await run_in_threadpool(_ticket_id, site, ticket) if ticket is not None else None
     headers = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
-    events = site.feed.events(cursor, ticket_id=of, named=named)
+    events = site.feed.events(cursor, ticket_id=of, form="named" if named else "plain")
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
@@ -98,7 +98,8 @@ async def _redis(site: Site) -> Literal["ok", "away", "none"]:
     return "ok"
 
 
-def _cursor(text: str) -> int:
+def cursor_of(text: str) -> int:
+    """The cursor in a Last-Event-ID; raises `Invalid`."""
     if not text.isascii() or not text.isdigit() or len(text) > 18:
         raise Invalid(f"Last-Event-ID is {text[:40]!r}", "send the id of an event of this stream", "last-event-id")
     return int(text)

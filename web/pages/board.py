@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query
 from sqlmodel import Session
@@ -72,14 +72,14 @@ def show_board(site: Site, shown: Filter, entered: Entered = NOTHING) -> Respons
     """The board, with a form that was refused where there is one."""
     with site.database.reading() as db:
         # The cursor first: what happens while the rest is read, the page is then told of.
-        context = {
+        context: dict[str, Any] = {
             "cursor": activity.newest(db),
             "columns": [_column(db, state, shown) for state in (*OPEN_TICKET, "done")],
             "projects": projects.list_projects(db),
             "agents": agents.list_agents(db),
             "cancelled": board.count_states(db, shown.project or None)["cancelled"],
         }
-    return page("board.html", entered.status, shown=shown, entered=entered, **context)
+    return page("board/board.html", entered.status, shown=shown, entered=entered, **context)
 
 
 def filter_of(form: dict[str, str]) -> Filter:

@@ -62,7 +62,7 @@ def show_ticket(
         cursor = activity.newest(db)
         row = board.get_ticket(db, key)
         ticket = ticket_detail(db, row)
-        context = {
+        context: dict[str, Any] = {
             "cursor": cursor,
             "ticket": ticket,
             "project": projects.get_project(db, ticket.project),
@@ -72,14 +72,14 @@ def show_ticket(
             "transcript": _transcript(db, ticket, run_id, before),
             "changes": _changes(db, row, ticket),
         }
-    return page("ticket.html", entered.status, entered=entered, **context)
+    return page("ticket/ticket.html", entered.status, entered=entered, **context)
 
 
 def show_discard(site: Site, key: str, entered: Entered = NOTHING) -> Response:
     """The question before a discard."""
     with site.database.reading() as db:
         ticket = ticket_detail(db, board.get_ticket(db, key))
-    return page("discard.html", entered.status, ticket=ticket, entered=entered)
+    return page("review/discard.html", entered.status, ticket=ticket, entered=entered)
 
 
 def _story(ticket: TicketDetail) -> list[dict[str, Any]]:
