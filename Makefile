@@ -117,10 +117,12 @@ FORCE:
 .venv/ready-test: .venv/ready requirements-test.lock
 	@$(UV) pip install --python $(BIN)/python --quiet --compile-bytecode --require-hashes --no-deps -r requirements-test.lock
 	$(NPM) ci $(NPM_QUIET)
-	if ! { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then
+	if ! $(BIN)/python -c 'from tests.browser.chromium import installed; import sys; sys.exit(not installed())'; then
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 	    apt-get update -qq
-	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
+	    export DEBIAN_FRONTEND=noninteractive
+	    apt-get install -y -qq --no-install-recommends chromium-headless-shell >/dev/null 2>&1 ||
+	      apt-get install -y -qq --no-install-recommends chromium >/dev/null
 	  else
 	    echo 'note: there is no Chromium here, so the tests of the pages in a browser are left out' >&2
 	    echo 'hint: Debian and Ubuntu: apt install chromium' >&2

@@ -9,7 +9,8 @@ The contract, in the order of the calls:
     without touching the user's own. The same `home` is passed for every run of one workspace.
 3.  `tail(task, home)` makes a decoder for one run; it is called before the process starts, so that what the store holds by then
     is known to be old. `feed(stream, data)` takes bytes cut anywhere and gives items, early ones
-    provisional; it never raises on garbage. `poll()` reads what the harness's own store gained since the last call.
+    provisional; it never raises on garbage. `poll()` reads what the harness's own store gained since the last call; a
+    decoder that can tell child sessions apart has `children()` too, see `Branching`.
 4.  `read(record)` runs after the process has ended, and takes the harness's own store as the authority. It is idempotent,
     changes nothing on disk, keeps what it knows of unknown fields, and lists in `losses` what it could not carry over.
     It raises `StoreUnreadable` when there is nothing to read at all.
@@ -24,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from adapters.session import Item, Outcome, Session, SessionSummary
 
@@ -137,6 +138,16 @@ class Record:
     exit: int | None = None
 
 
+@dataclass(frozen=True)
+class ChildItems:
+    """What a session gained that the run's own session has started, or another child of it: `parent` names which."""
+
+    native_id: str
+    parent: str
+    title: str | None
+    items: list[Item]
+
+
 class Decoder(Protocol):
     """Bytes of a running harness to items, one run long."""
 
@@ -148,6 +159,14 @@ class Decoder(Protocol):
 
     def poll(self) -> list[Item]:
         """What the harness's store gained since the last call; an empty list where the streams tell all."""
+
+
+@runtime_checkable
+class Branching(Protocol):
+    """A decoder that tells of child sessions while they run; one that is not leaves them to `read`."""
+
+    def children(self) -> list[ChildItems]:
+        """What child sessions gained by the last `poll`, parents before their children."""
 
 
 class Harness(Protocol):

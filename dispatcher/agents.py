@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from sqlmodel import Session, col, select
 
 import adapters
-from dispatcher.endpoints import MODEL_LIMIT, get_endpoint, named
+from dispatcher import activity
+from dispatcher.endpoints import MODEL_LIMIT, apply_changes, get_endpoint, named, offered_endpoint
 from dispatcher.errors import Conflict, Invalid, NotFound
 from dispatcher.models import Agent, Run, Ticket
 from dispatcher.naming import check_name, one_line
+from dispatcher.states import LIVE_RUN, OPEN_TICKET
 
 INSTRUCTIONS_LIMIT = 50_000
+LIMITS = ("max_seconds", "max_silence", "max_tokens", "max_turns")
 LONGEST = 7 * 24 * 3600.0
 
 
@@ -34,17 +38,10 @@ def add_agent(
     Raises `Invalid`, `NotFound` for an endpoint that there is not, `Conflict` for a name that is taken.
     """
     check_name(name)
-    if harness not in adapters.HARNESSES:
-        raise Invalid(f"there is no harness {harness!r}", f"choose one of: {', '.join(sorted(adapters.HARNESSES))}", "harness")
-    server = get_endpoint(db, endpoint)
+    check_harness(harness)
+    server = offered_endpoint(db, endpoint)
     assert server.id is not None
     _check_limits(max_seconds, max_silence, max_tokens, max_turns)
-    if len(instructions) > INSTRUCTIONS_LIMIT:
-        raise Invalid(
-            f"the instructions have {len(instructions):,} characters; {INSTRUCTIONS_LIMIT:,} is the limit",
-            "put the rest into the repository's AGENTS.md",
-            "instructions",
-        )
     if db.exec(select(Agent.id).where(Agent.name == name)).first() is not None:
         raise Conflict(
             f"there is an agent named {name} already", f"choose another name, or: dispatcher agent remove {name}", "name"
@@ -54,7 +51,7 @@ def add_agent(
         harness=harness,
         endpoint_id=server.id,
         model=one_line(model, "model", MODEL_LIMIT),
-        instructions=instructions.replace("\x00", "").encode("utf-8", "replace").decode(),
+        instructions=_instructions(instructions),
         max_seconds=max_seconds,
         max_silence=max_silence,
         max_tokens=max_tokens,
@@ -62,6 +59,47 @@ def add_agent(
     )
     db.add(agent)
     db.flush()
+    activity.record(db, "agent.added", name=name, harness=harness, endpoint=endpoint)
+    return agent
+
+
+def edit_agent(
+    db: Session,
+    agent: Agent,
+    *,
+    harness: str | None = None,
+    endpoint: str | None = None,
+    model: str | None = None,
+    instructions: str | None = None,
+    max_seconds: float | None = None,
+    max_silence: float | None = None,
+    max_tokens: int | None = None,
+    max_turns: int | None = None,
+) -> Agent:
+    """Change what is given; the name stays, for it is the key. A run under way keeps what it began with.
+
+    Raises `Invalid`, `NotFound`, and `Conflict` for another harness while runs are live: it could not continue their sessions.
+    """
+    given = {
+        "harness": None if harness is None else check_harness(harness),
+        "endpoint_id": None if endpoint is None else _other_endpoint(db, agent, endpoint),
+        "model": None if model is None else one_line(model, "model", MODEL_LIMIT),
+        "instructions": None if instructions is None else _instructions(instructions),
+        "max_seconds": max_seconds,
+        "max_silence": max_silence,
+        "max_tokens": max_tokens,
+        "max_turns": max_turns,
+    }
+    changed = {field: value for field, value in given.items() if value is not None and value != getattr(agent, field)}
+    limits: dict[str, Any] = {field: changed.get(field, getattr(agent, field)) for field in LIMITS}
+    _check_limits(**limits)
+    if "harness" in changed and (live := live_tickets(db, agent)):
+        raise Conflict(
+            f"{agent.name} has live runs of {named(live)}: their sessions go on with {agent.harness} alone",
+            "let them end or stop them first, or add a second agent",
+            "harness",
+        )
+    apply_changes(db, agent, changed, "agent.edited", name=agent.name)
     return agent
 
 
@@ -74,16 +112,45 @@ def get_agent(db: Session, name: str) -> Agent:
     return agent
 
 
-def list_agents(db: Session) -> list[Agent]:
-    """Every agent, by name."""
-    return list(db.exec(select(Agent).order_by(Agent.name)))
+def list_agents(db: Session, *, retired: bool = False) -> list[Agent]:
+    """The agents that tickets may be assigned to, by name; with those that are retired where asked."""
+    query = select(Agent).order_by(col(Agent.retired_at).is_not(None), col(Agent.name))
+    return list(db.exec(query if retired else query.where(col(Agent.retired_at).is_(None))))
+
+
+def offered_agent(db: Session, name: str) -> Agent:
+    """The agent of that name, to assign to; raises `NotFound`, and `Conflict` for a retired one."""
+    agent = get_agent(db, name)
+    require_offered(agent)
+    return agent
+
+
+def require_offered(agent: Agent) -> None:
+    """Raise `Conflict` for a retired agent."""
+    if agent.retired_at is not None:
+        fix = f"assign to another agent, or bring it back: dispatcher agent restore {agent.name}"
+        raise Conflict(f"{agent.name} is retired and takes no more work", fix, "agent")
+
+
+def live_tickets(db: Session, agent: Agent) -> list[str]:
+    """The tickets that have a live run of this agent."""
+    query = select(Ticket.key).join(Run, col(Run.ticket_id) == col(Ticket.id))
+    return list(db.exec(query.where(Run.agent_id == agent.id, col(Run.state).in_(LIVE_RUN)).distinct().order_by(Ticket.key)))
+
+
+def open_tickets(db: Session, agent: Agent) -> list[str]:
+    """The open tickets that are assigned to this agent."""
+    query = select(Ticket.key).where(Ticket.agent_id == agent.id, col(Ticket.state).in_(OPEN_TICKET))
+    return list(db.exec(query.order_by(col(Ticket.id))))
 
 
 def remove_agent(db: Session, agent: Agent) -> None:
     """Take an agent off the registry; raises `Conflict` naming the tickets that it has, or had."""
     assigned = list(db.exec(select(Ticket.key).where(Ticket.agent_id == agent.id).order_by(col(Ticket.id).desc())))
     if assigned:
-        raise Conflict(f"{agent.name} is assigned to {named(assigned)}", "assign them to another agent first", "agent")
+        raise Conflict(
+            f"{agent.name} is assigned to {named(assigned)}", "assign them to another agent first, or retire this one", "agent"
+        )
     ran = db.exec(
         select(Ticket.key)
         .join(Run, col(Run.ticket_id) == col(Ticket.id))
@@ -92,10 +159,33 @@ def remove_agent(db: Session, agent: Agent) -> None:
         .order_by(Ticket.key)
     )
     if tickets := list(ran):
-        raise Conflict(
-            f"{agent.name} has runs of {named(tickets)}", "it stays with their history; assign no more to it", "agent"
-        )
+        hint = f"it stays with their history; to offer it no more: dispatcher agent retire {agent.name}"
+        raise Conflict(f"{agent.name} has runs of {named(tickets)}", hint, "agent")
+    activity.record(db, "agent.removed", name=agent.name)
     db.delete(agent)
+
+
+def check_harness(name: str) -> str:
+    """The harness's name as it was given; raises `Invalid` naming those that there are."""
+    if name not in adapters.HARNESSES:
+        raise Invalid(f"there is no harness {name!r}", f"choose one of: {', '.join(sorted(adapters.HARNESSES))}", "harness")
+    return name
+
+
+def _other_endpoint(db: Session, agent: Agent, name: str) -> int | None:
+    """The endpoint's number; the agent's own may stay where it was retired."""
+    endpoint = get_endpoint(db, name)
+    return endpoint.id if endpoint.id == agent.endpoint_id else offered_endpoint(db, name).id
+
+
+def _instructions(text: str) -> str:
+    if len(text) > INSTRUCTIONS_LIMIT:
+        raise Invalid(
+            f"the instructions have {len(text):,} characters; {INSTRUCTIONS_LIMIT:,} is the limit",
+            "put the rest into the repository's AGENTS.md",
+            "instructions",
+        )
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def _check_limits(max_seconds: float, max_silence: float, max_tokens: int, max_turns: int) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sqlalchemy import or_
 from sqlmodel import Session, col, func, select
 
-from dispatcher import activity, runs
-from dispatcher.agents import get_agent
+from dispatcher import activity, ordering, runs, search
+from dispatcher.actor import acting
+from dispatcher.agents import offered_agent, require_offered
 from dispatcher.errors import Conflict, Invalid, NotFound
 from dispatcher.models import Agent, Blocker, Comment, Project, Run, Ticket, Workspace, utcnow
 from dispatcher.states import TICKET_STATES
@@ -24,7 +24,7 @@ def file_ticket(
     db: Session, *, project: str, title: str, body: str = "", labels: Sequence[str] = (), agent: str | None = None
 ) -> Ticket:
     """File a ticket, and assign it at once where `agent` is given; raises `Invalid` and `NotFound`."""
-    title, labels = _title(title), _labels(labels)
+    title, labels = _title(title), check_labels(labels)
     body = _text(body, "body", BODY_LIMIT)
     home = db.exec(select(Project).where(Project.key == project.upper()).with_for_update()).first()
     if home is None:
@@ -36,7 +36,7 @@ def file_ticket(
         title=title,
         body=body,
         labels=labels,
-        position=float(home.next_number),
+        position=ordering.last(db) + 1,
     )
     home.next_number += 1
     db.add_all([ticket, home])
@@ -67,25 +67,14 @@ def list_tickets(
     offset: int = 0,
     newest_first: bool = False,
 ) -> list[Ticket]:
-    """The tickets that match, in the order of the board or the newest change first; `query` looks into key, title and body."""
-    order = (col(Ticket.updated_at).desc(), col(Ticket.id).desc()) if newest_first else (col(Ticket.position), col(Ticket.id))
-    search = select(Ticket).order_by(*order)
-    if project is not None:
-        search = search.join(Project).where(Project.key == project.upper())
-    if state is not None:
-        if state not in TICKET_STATES:
-            raise Invalid(f"there is no state {state!r}", f"choose one of: {', '.join(TICKET_STATES)}", "state")
-        search = search.where(Ticket.state == state)
-    if agent is not None:
-        search = search.join(Agent, col(Ticket.agent_id) == col(Agent.id)).where(Agent.name == agent)
-    if query:
-        search = search.where(
-            or_(*(col(column).icontains(query, autoescape=True) for column in (Ticket.key, Ticket.title, Ticket.body)))
-        )
-    if label is None:
-        return list(db.exec(search.offset(offset).limit(limit)))
-    # Labels are JSON, which SQLite and PostgreSQL search differently: they are few, so they are looked at here.
-    return [ticket for ticket in db.exec(search) if label in ticket.labels][offset : offset + limit]
+    """The tickets that match, in the order of the board or the newest change first; `query` is as `search.parse` takes it.
+
+    Raises `Invalid` for a state that there is not.
+    """
+    looked_for = search.wanted(
+        query or "", project=project or "", state=state or "", agent=agent or "", label=label or "", strict=True
+    )
+    return search.tickets(db, looked_for, limit=limit, offset=offset, newest_first=newest_first)
 
 
 def count_states(db: Session, project: str | None = None) -> dict[str, int]:
@@ -123,7 +112,7 @@ def edit_ticket(
     if body is not None:
         changed["body"] = _text(body, "body", BODY_LIMIT)
     if labels is not None:
-        changed["labels"] = _labels(labels)
+        changed["labels"] = check_labels(labels)
     if position is not None:
         changed["position"] = position
     for name, value in changed.items():
@@ -136,10 +125,14 @@ def edit_ticket(
 
 def assign(db: Session, ticket: Ticket, agent_name: str) -> Run:
     """Assign to an agent and queue a run; a blocked ticket is taken up again by that agent."""
-    agent = get_agent(db, agent_name)
+    agent = offered_agent(db, agent_name)
+    if (ticket.origin or {}).get("waiting"):
+        raise Conflict(
+            f"{ticket.key} was filed on GitHub by {(ticket.origin or {}).get('author')}, who may not start runs",
+            f"read it as the agent would get it, and accept it: dispatcher github accept {ticket.key}",
+        )
     if ticket.state == "blocked":
-        ticket.agent_id = agent.id
-        return answer(db, ticket, "")
+        return answer(db, ticket, "", agent=agent.name)
     move_ticket(db, ticket, "assign", agent=agent.name)
     ticket.agent_id = agent.id
     db.add(ticket)
@@ -153,9 +146,10 @@ def withdraw(db: Session, ticket: Ticket) -> None:
 
 
 def comment(
-    db: Session, ticket: Ticket, body: str, *, author: str = "you", path: str | None = None, line: int | None = None
+    db: Session, ticket: Ticket, body: str, *, author: str | None = None, path: str | None = None, line: int | None = None
 ) -> Comment:
-    """Say something on a ticket; the next run reads it."""
+    """Say something on a ticket, as whoever acts where no author is named; the next run reads it."""
+    author = author or acting()
     text = _text(body, "body", BODY_LIMIT)
     if not text.strip():
         raise Invalid("the comment is empty", "write what the agent or the reviewer should know", "body")
@@ -166,19 +160,24 @@ def comment(
     return entry
 
 
-def answer(db: Session, ticket: Ticket, text: str) -> Run:
-    """Answer the open blocker: the same session goes on in the same workspace; an empty answer tries again."""
+def answer(db: Session, ticket: Ticket, text: str, *, agent: str | None = None) -> Run:
+    """Answer the open blocker: the same session goes on in the same workspace; an empty answer tries again.
+
+    With `agent` the ticket goes to that one, which works in the same workspace.
+    """
     text = _text(text, "text", BODY_LIMIT)
     blocker = open_blocker(db, ticket)
     if ticket.state != "blocked" or blocker is None:
         raise Conflict(f"{ticket.key} is {ticket.state} and waits for no answer", f"see: dispatcher ticket show {ticket.key}")
     if blocker.kind == "question" and not text.strip():
         raise Invalid("the agent asks a question; the answer is empty", f"it asks: {blocker.text}", "text")
-    agent = assigned_agent(db, ticket)
+    if agent is not None:
+        ticket.agent_id = offered_agent(db, agent).id
+    taker = assigned_agent(db, ticket)
     resolve(db, ticket, blocker, text)
     move_ticket(db, ticket, "answer")
     reason: runs.Reason = "answer" if text.strip() else "retry"
-    return runs.create_run(db, ticket, agent, reason=reason, feedback=text, resume=runs.resumable(db, ticket, agent))
+    return runs.create_run(db, ticket, taker, reason=reason, feedback=text, resume=runs.resumable(db, ticket, taker))
 
 
 def accept(db: Session, ticket: Ticket) -> None:
@@ -225,10 +224,11 @@ def resolve(db: Session, ticket: Ticket, blocker: Blocker, text: str) -> None:
 
 
 def assigned_agent(db: Session, ticket: Ticket) -> Agent:
-    """The agent that the ticket is assigned to; raises `Conflict` where there is none any more."""
+    """The agent that the ticket is assigned to; raises `Conflict` where there is none any more, or it is retired."""
     agent = db.get(Agent, ticket.agent_id) if ticket.agent_id is not None else None
     if agent is None:
         raise Conflict(f"{ticket.key} has no agent", f"assign it: dispatcher ticket assign {ticket.key} AGENT")
+    require_offered(agent)
     return agent
 
 
@@ -253,7 +253,8 @@ def _text(text: str, field: str, limit: int) -> str:
     return str(storable(text))
 
 
-def _labels(labels: Sequence[str]) -> list[str]:
+def check_labels(labels: Sequence[str]) -> list[str]:
+    """The labels, each once; raises `Invalid` for what cannot be one."""
     for label in labels:
         if not re.fullmatch(r"[^\s,][^,\n]{0,49}", label):
             raise Invalid(f"{label!r} is no label", "1 to 50 characters without commas", "labels")

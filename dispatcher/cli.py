@@ -19,7 +19,24 @@ import typer
 from typer.main import get_command
 
 from adapters.base import AdapterError
-from dispatcher.commands import agents, demo, doctor, endpoints, harness, projects, review, runs, sessions, tickets, up, watch
+from dispatcher.commands import (
+    agents,
+    backup,
+    demo,
+    doctor,
+    endpoints,
+    github,
+    harness,
+    inbox,
+    projects,
+    review,
+    runs,
+    sessions,
+    tickets,
+    up,
+    users,
+    watch,
+)
 from dispatcher.commands.common import MARKUP, USAGE, Usage
 from dispatcher.commands.output import fail
 from dispatcher.errors import DispatcherError
@@ -37,11 +54,13 @@ app = typer.Typer(
 )
 for module in (up, demo, doctor):
     module.register(app)
-for section in (projects, endpoints, harness, agents, tickets, runs):
+for section in (projects, endpoints, harness, agents, tickets, runs, github):
     app.add_typer(section.app)
-for module in (watch, review):
+for module in (inbox, watch, review, backup):
     module.register(app)
 app.add_typer(sessions.app)
+users.register(app)
+app.add_typer(users.app)
 
 
 def _version(wanted: bool) -> None:

@@ -10,16 +10,18 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from dispatcher.actor import LOCAL
 from dispatcher.errors import DispatcherError, Unavailable
 from dispatcher.settings import Settings
 
@@ -60,11 +62,13 @@ def server_file(settings: Settings) -> Path:
     return settings.home / "server.json"
 
 
-def announce(settings: Settings, url: str) -> None:
-    """Tell other processes where the server of this data folder is; whole or not at all."""
+def announce(settings: Settings, url: str, token: str = "") -> None:
+    """Tell this user's other processes where the server of this data folder is, and how to enter; whole or not at all."""
     settings.home.mkdir(parents=True, exist_ok=True)
     new = server_file(settings).with_suffix(f".{os.getpid()}")
-    new.write_text(json.dumps({"url": url, "pid": os.getpid()}))
+    new.unlink(missing_ok=True)  # what lies there could be readable by others, or lead elsewhere
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump({"url": url, "pid": os.getpid(), "token": token}, file)
     new.replace(server_file(settings))
 
 
@@ -81,13 +85,62 @@ def running_server(settings: Settings) -> str | None:
     return str(url) if url and answers(str(url)) else None
 
 
+def announced_server(settings: Settings) -> str | None:
+    """The address that a server of this data folder announced whose process lives, though it may not answer yet."""
+    announced = _announced(server_file(settings))
+    try:
+        os.kill(int(announced["pid"]), 0)
+    except (KeyError, TypeError, ValueError, OSError):
+        return None
+    return str(announced["url"]) if announced.get("url") else None
+
+
 def answers(url: str, seconds: float = 2.0) -> bool:
     """Whether one of our servers answers there."""
     try:
+        # Without a token, which nobody shall be sent who happens to listen there now.
         response = httpx.get(f"{url}{PREFIX}/status", timeout=seconds, trust_env=False)
-        return response.status_code == 200 and "version" in response.json()
-    except (httpx.HTTPError, ValueError):
+        return response.status_code == 401 and response.json()["error"]["code"] == "login_needed"
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return False
+
+
+class Entry(httpx.Auth):
+    """Proves who we are: by DISPATCHER_TOKEN, else to the data folder's own server by what it left there for us.
+
+    That is read for each request, since a server that was started again has another one; it is sent nowhere else.
+    """
+
+    def __init__(self, settings: Settings, url: str) -> None:
+        self._settings = settings
+        self._url = url
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add the token; once more, where a server was started again meanwhile."""
+        token = self._token()
+        if token:
+            request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if response.status_code == 401 and (newer := self._token()) not in ("", token):
+            request.headers["Authorization"] = f"Bearer {newer}"
+            yield request
+
+    def _token(self) -> str:
+        given = self._settings.token.get_secret_value()
+        if given:
+            return given
+        announced = _announced(server_file(self._settings))
+        ours = _same_place(str(announced.get("url", "")), self._url)
+        return str(announced.get("token", "")) if ours else ""
+
+
+def _same_place(url: str, other: str) -> bool:
+    """Whether two addresses are one server: the same, or the same port of this machine by its two names."""
+    first, second = (urlsplit(one) for one in (url, other))
+    if first.scheme != "http" or second.scheme != "http":
+        return url == other
+    alike = first.hostname == second.hostname or {first.hostname, second.hostname} <= {"127.0.0.1", "localhost"}
+    return alike and first.port == second.port
 
 
 @contextmanager
@@ -97,7 +150,7 @@ def open_client(settings: Settings) -> Iterator[Client]:
     with ExitStack() as stack:
         if url:
             # No proxy of the environment: the server is this machine's, or one that was named.
-            http = httpx.Client(base_url=url, timeout=60, trust_env=False)
+            http = httpx.Client(base_url=url, timeout=60, trust_env=False, auth=Entry(settings, url))
         else:
             portal = stack.enter_context(start_blocking_portal())
             _log_to_file(settings)
@@ -112,7 +165,11 @@ class InProcess(httpx.BaseTransport):
 
     def __init__(self, portal: BlockingPortal, app: Any) -> None:
         self._portal = portal
-        self._asgi = httpx.ASGITransport(app=app, client=("127.0.0.1", 0))
+
+        async def within(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope | {LOCAL: True}, receive, send)
+
+        self._asgi = httpx.ASGITransport(app=within, client=("127.0.0.1", 0))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """The whole answer, without streaming."""

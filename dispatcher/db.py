@@ -10,15 +10,20 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, insert, inspect, text
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
-from sqlmodel import Session
+from sqlmodel import Session, SQLModel
 
 from dispatcher.errors import DatabaseDown, Invalid
+from dispatcher.models import User, utcnow
 
 AfterCommit = Callable[[list[int], int], None]
 """Called after a commit with the runs to ring for, and the cursor of the newest activity (0 for none)."""
+
+
+_SCHEMA_LOCK = 8_484_002
+"""Held while the schema is made or brought forward, so that of several processes that start at once one does it."""
 
 
 class Database:
@@ -54,8 +59,13 @@ class Database:
         """Bring the schema to the newest version; raises `DatabaseDown` when the database does not answer."""
         try:
             with self._writer.connect() as connection:
+                if connection.dialect.name == "postgresql":
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
                 config = migration_config(connection)
-                command.upgrade(config, "head")
+                if inspect(connection).get_table_names():
+                    command.upgrade(config, "head")
+                else:
+                    _create(connection, config)
                 connection.commit()
         except OperationalError as error:
             raise DatabaseDown(
@@ -66,6 +76,13 @@ class Database:
     def close(self) -> None:
         """Give every connection back."""
         self.engine.dispose()
+
+
+def _create(connection: Connection, config: Config) -> None:
+    """Every table as it is now: an empty database need not live through its history. The migrations' tests hold both equal."""
+    SQLModel.metadata.create_all(connection)
+    connection.execute(insert(User).values(name="admin", role="admin", created_at=utcnow()))
+    command.stamp(config, "head")
 
 
 def migration_config(connection: Connection) -> Config:
@@ -103,6 +120,12 @@ def _engine(url: str) -> Engine:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
         connection.execute(f"PRAGMA {pragma}")
+    # Its own lower() and LIKE fold the case of ASCII only.
+    connection.create_function("casefold", 1, _casefold, deterministic=True)
+
+
+def _casefold(text: str | None) -> str | None:
+    return text.casefold() if text is not None else None
 
 
 def _begin_sqlite(connection: Connection) -> None:

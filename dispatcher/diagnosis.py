@@ -99,7 +99,7 @@ def _auth(status: int, endpoint: Endpoint, keyed: bool, words: str) -> Fault:
         return Fault(
             "auth",
             f"the server wants a key ({status}), and the endpoint names none: {words}",
-            f"put it into an environment variable, and add {endpoint.name} again with that variable's name as key_env",
+            "put it into an environment variable, and give the endpoint that variable's name as key_env",
         )
     if not keyed:
         hint = f"export {endpoint.key_env}=... where the site and the workers start, and start them again"

@@ -12,7 +12,7 @@ LiteLLM 4000, `GET /health/liveliness` says "I'm alive!" without a key (https://
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -61,6 +61,11 @@ async def discover(ports: Mapping[str, int] = PORTS, *, host: str = "127.0.0.1",
         found = await asyncio.gather(*(_Server(client, root).look(3 * seconds) for root in roots))
 
     return [server for server in found if server is not None]
+
+
+def ports_of(further: Sequence[int] = ()) -> dict[str, int]:
+    """The usual ports, and further ones."""
+    return dict(PORTS) | {f"port {port}": port for port in further}
 
 
 class _Server:

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import re
+from itertools import chain, count
+from typing import Any
 from urllib.parse import urlsplit
 
 from sqlmodel import Session, col, select
 
+from dispatcher import activity
+from dispatcher.diagnosis import Fault
 from dispatcher.discovery import Found, discover
 from dispatcher.errors import Conflict, Invalid, NotFound
 from dispatcher.models import Agent, Endpoint, Run, Ticket, utcnow
 from dispatcher.naming import check_name, one_line
-from dispatcher.probing import Health, check
+from dispatcher.probing import Health, check, offered
 from dispatcher.runs import slots_in_use
+from dispatcher.states import HELD_RUN
+from dispatcher.text import storable
 
 __all__ = [
     "Found",
     "Health",
     "add_endpoint",
+    "apply_changes",
     "check",
+    "checked_url",
     "discover",
+    "edit_endpoint",
+    "free_name",
     "get_endpoint",
+    "held_by",
     "list_endpoints",
+    "models_at",
+    "named",
+    "offered_endpoint",
     "record_health",
     "remove_endpoint",
     "slots_in_use",
@@ -55,12 +69,10 @@ def add_endpoint(
     """Register a model server; lengths are in tokens. Raises `Invalid`, and `Conflict` for a name that is taken."""
     context = DEFAULT_CONTEXT if context_length is None else context_length
     output = min(DEFAULT_OUTPUT, context // 4) if output_length is None else output_length
-    _check_lengths(context, output)
-    if not 1 <= slots <= MOST_SLOTS:
-        raise Invalid(f"slots is {slots}", f"give 1 to {MOST_SLOTS}: how many runs the server works on at once", "slots")
+    _check_numbers(context, output, slots)
     endpoint = Endpoint(
         name=check_name(name),
-        base_url=_base_url(base_url),
+        base_url=checked_url(base_url),
         model=_model(model),
         key_env=_key_env(key_env.strip()),
         context_length=context,
@@ -73,6 +85,51 @@ def add_endpoint(
         )
     db.add(endpoint)
     db.flush()
+    activity.record(db, "endpoint.added", name=name, base_url=endpoint.base_url, model=endpoint.model)
+    return endpoint
+
+
+def edit_endpoint(
+    db: Session,
+    endpoint: Endpoint,
+    *,
+    base_url: str | None = None,
+    model: str | None = None,
+    key_env: str | None = None,
+    context_length: int | None = None,
+    output_length: int | None = None,
+    slots: int | None = None,
+) -> Endpoint:
+    """Change what is given; the name stays, for it is the key.
+
+    Raises `Invalid`, and `Conflict` where the address or the key would change under runs that a worker has in hand. Where
+    address, key or model change, what the last check found is dropped, for it is no longer known.
+    """
+    db.refresh(endpoint, with_for_update=True)  # so that no worker claims a run of it meanwhile
+    _check_numbers(
+        endpoint.context_length if context_length is None else context_length,
+        endpoint.output_length if output_length is None else output_length,
+        endpoint.slots if slots is None else slots,
+    )
+    given = {
+        "base_url": None if base_url is None else checked_url(base_url),
+        "model": None if model is None else _model(model),
+        "key_env": None if key_env is None else _key_env(key_env.strip()),
+        "context_length": context_length,
+        "output_length": output_length,
+        "slots": slots,
+    }
+    changed = {field: value for field, value in given.items() if value is not None and value != getattr(endpoint, field)}
+    for field, words in (("base_url", "address"), ("key_env", "key")):
+        if field in changed and (held := held_by(db, endpoint)):
+            raise Conflict(
+                f"{named(held)} runs on {endpoint.name}: its {words} cannot change under a run",
+                "let it end or stop it first, or add a second endpoint",
+                field,
+            )
+    if {"base_url", "key_env", "model"} & changed.keys():
+        endpoint.health = endpoint.checked_at = None
+    apply_changes(db, endpoint, changed, "endpoint.edited", name=endpoint.name)
     return endpoint
 
 
@@ -85,9 +142,43 @@ def get_endpoint(db: Session, name: str) -> Endpoint:
     return endpoint
 
 
-def list_endpoints(db: Session) -> list[Endpoint]:
-    """Every endpoint, by name."""
-    return list(db.exec(select(Endpoint).order_by(Endpoint.name)))
+def list_endpoints(db: Session, *, retired: bool = False) -> list[Endpoint]:
+    """The endpoints that agents may use, by name; with those that are retired where asked."""
+    query = select(Endpoint).order_by(col(Endpoint.retired_at).is_not(None), col(Endpoint.name))
+    return list(db.exec(query if retired else query.where(col(Endpoint.retired_at).is_(None))))
+
+
+def offered_endpoint(db: Session, name: str) -> Endpoint:
+    """The endpoint of that name, which an agent may use; raises `NotFound`, and `Conflict` for a retired one."""
+    endpoint = get_endpoint(db, name)
+    if endpoint.retired_at is not None:
+        raise Conflict(
+            f"{name} is retired", f"bring it back: dispatcher endpoint restore {name}; or choose another", "endpoint"
+        )
+    return endpoint
+
+
+def held_by(db: Session, endpoint: Endpoint) -> list[str]:
+    """The tickets whose runs workers have in hand on this endpoint."""
+    query = select(Ticket.key).join(Run, col(Run.ticket_id) == col(Ticket.id))
+    held = query.where(Run.endpoint_id == endpoint.id, col(Run.state).in_(HELD_RUN))
+    return list(db.exec(held.distinct().order_by(Ticket.key)))
+
+
+async def models_at(base_url: str, key_env: str = "") -> list[str]:
+    """What a server lists, before there is an endpoint; raises `Invalid` with the fix where it does not answer well."""
+    url = checked_url(base_url)
+    found = await offered(Endpoint(name="new", base_url=url, model="", key_env=_key_env(key_env.strip())))
+    if isinstance(found, Fault):
+        raise Invalid(found.message, found.hint, "key_env" if found.state == "auth" else "base_url")
+    return found
+
+
+def free_name(db: Session, product: str) -> str:
+    """A name for a server that was found: "ollama" for Ollama, "ollama-2" where that is taken."""
+    base = re.sub(r"[^a-z0-9]+", "-", product.lower()).strip("-")[:40] or "local"
+    taken = set(db.exec(select(Endpoint.name)))
+    return next(name for name in chain([base], (f"{base}-{number}" for number in count(2))) if name not in taken)
 
 
 def remove_endpoint(db: Session, endpoint: Endpoint) -> None:
@@ -95,7 +186,9 @@ def remove_endpoint(db: Session, endpoint: Endpoint) -> None:
     agents = list(db.exec(select(Agent.name).where(Agent.endpoint_id == endpoint.id).order_by(Agent.name)))
     if agents:
         raise Conflict(
-            f"{endpoint.name} is used by {named(agents)}", "remove them first: dispatcher agent remove NAME", "endpoint"
+            f"{endpoint.name} is used by {named(agents)}",
+            "give them another endpoint, or remove them: dispatcher agent edit, dispatcher agent remove",
+            "endpoint",
         )
     served = db.exec(
         select(Ticket.key)
@@ -106,15 +199,28 @@ def remove_endpoint(db: Session, endpoint: Endpoint) -> None:
     )
     if tickets := list(served):
         raise Conflict(
-            f"{endpoint.name} served runs of {named(tickets)}", "it stays with their history; new agents need not use it"
+            f"{endpoint.name} served runs of {named(tickets)}",
+            f"it stays with their history; to offer it no more: dispatcher endpoint retire {endpoint.name}",
+            "endpoint",
         )
+    activity.record(db, "endpoint.removed", name=endpoint.name)
     db.delete(endpoint)
 
 
 def record_health(db: Session, endpoint: Endpoint, health: Health) -> None:
     """Keep what a check found on the endpoint's row."""
-    endpoint.health, endpoint.checked_at = health.model_dump(mode="json"), utcnow()
+    endpoint.health, endpoint.checked_at, endpoint.checking = storable(health.model_dump(mode="json")), utcnow(), None
     db.add(endpoint)
+    activity.record(db, "endpoint.checked", name=endpoint.name, ok=health.ok, state=health.state, message=health.message)
+
+
+def apply_changes(db: Session, row: Endpoint | Agent, changed: dict[str, Any], kind: str, **data: Any) -> None:
+    """Write changed fields to a row, and record which; nothing where there is none."""
+    for field, value in changed.items():
+        setattr(row, field, value)
+    db.add(row)
+    if changed:
+        activity.record(db, kind, **data, fields=sorted(changed))
 
 
 def named(names: list[str], most: int = 5) -> str:
@@ -123,7 +229,8 @@ def named(names: list[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _base_url(url: str) -> str:
+def checked_url(url: str) -> str:
+    """A base URL as endpoints keep it; raises `Invalid` with the one that was meant."""
     url = one_line(url, "base_url", 500).rstrip("/")
     try:
         parts = urlsplit(url)
@@ -173,7 +280,9 @@ def _key_env(key_env: str) -> str:
     return key_env
 
 
-def _check_lengths(context: int, output: int) -> None:
+def _check_numbers(context: int, output: int, slots: int) -> None:
+    if not 1 <= slots <= MOST_SLOTS:
+        raise Invalid(f"slots is {slots}", f"give 1 to {MOST_SLOTS}: how many runs the server works on at once", "slots")
     if context < SHORTEST_CONTEXT:
         raise Invalid(
             f"context_length is {context}; an agent needs {SHORTEST_CONTEXT} tokens at the least",

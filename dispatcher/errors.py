@@ -2,6 +2,8 @@
 
 DispatcherError
 ├── Invalid            422  an input that cannot be taken
+├── LoginRefused       401  a login link or a token that does not hold
+├── NotAllowed         403  not with this role
 ├── NotFound           404  no such thing
 ├── Conflict           409  not now: the state does not allow it
 │   └── MergeConflict       the branch and its target changed the same lines
@@ -39,6 +41,18 @@ class Invalid(DispatcherError):
     """An input that cannot be taken."""
 
     status = 422
+
+
+class LoginRefused(DispatcherError):
+    """A login link, a session or a token that does not hold."""
+
+    status = 401
+
+
+class NotAllowed(DispatcherError):
+    """Not with this role, or not with a token."""
+
+    status = 403
 
 
 class NotFound(DispatcherError):

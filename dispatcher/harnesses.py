@@ -62,6 +62,11 @@ class HarnessRow:
         }
 
 
+def told(rows: list[HarnessRow]) -> dict[str, dict[str, Any]]:
+    """What a worker tells of its machine, by a harness's name: version, path and origin, or why there is none."""
+    return {row.name: found_json(row.used) or {"missing": row.missing} for row in rows}
+
+
 def found_json(found: Found | None) -> dict[str, Any] | None:
     """One binary as JSON data."""
     if found is None:

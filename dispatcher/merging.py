@@ -84,7 +84,7 @@ def land(repository: Repository, branch: str, old: str, new: str, *, ours: Path)
     if old == new:
         return
     if repository.git("symbolic-ref", "--quiet", "HEAD", ok=(0, 1)).text == f"refs/heads/{branch}":
-        _require_clean(repository, branch)
+        require_clean(repository, branch)
         _fast_forward(repository, branch, old, new)
         return
     elsewhere = checked_out(repository, branch, ours)
@@ -111,7 +111,8 @@ def checked_out(repository: Repository, branch: str, ours: Path) -> Path | None:
     return None
 
 
-def _require_clean(repository: Repository, branch: str) -> None:
+def require_clean(repository: Repository, branch: str) -> None:
+    """Raise `Conflict` naming the changes in the user's checkout, which is on that branch."""
     status = ("status", "--porcelain=v1", "-z", "--untracked-files=no", "--no-renames", "--ignore-submodules=dirty")
     changed = [os.fsdecode(entry[3:]) for entry in repository.git_as_user(*status).fields]
     if changed:

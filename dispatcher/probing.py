@@ -11,7 +11,8 @@ import difflib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -124,17 +125,23 @@ class _Heard:
         return round((count - 1) / seconds, 1) if count > 1 and seconds > 0.005 else None
 
 
-async def check(endpoint: Endpoint, *, patience: float = PATIENCE_SECONDS, environ: Mapping[str, str] = os.environ) -> Health:
+Say = Callable[[str], Awaitable[None]]
+"""Told what a check waits for."""
+
+
+async def check(
+    endpoint: Endpoint,
+    *,
+    patience: float = PATIENCE_SECONDS,
+    environ: Mapping[str, str] = os.environ,
+    say: Say | None = None,
+) -> Health:
     """Try the endpoint for real: its list of models, one streamed completion, one tool call. Never raises for its faults.
 
     `patience` is how many seconds a completion may keep silent. The key is read from `environ` by the endpoint's `key_env`.
     """
-    key = endpoint.key(environ)
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    timeout = httpx.Timeout(patience, connect=CONNECT_SECONDS)
-    # No proxy and no .netrc from the environment: an endpoint is where the user said, as it is for runs.
-    async with httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=False, follow_redirects=False) as client:
-        probe = _Probe(client, endpoint, keyed=bool(key))
+    async with _client(endpoint, patience, environ) as (client, keyed):
+        probe = _Probe(client, endpoint, keyed=keyed, say=say)
         try:
             async with asyncio.timeout(LIST_SECONDS + 3 * patience):
                 return await probe.run()
@@ -144,19 +151,56 @@ async def check(endpoint: Endpoint, *, patience: float = PATIENCE_SECONDS, envir
             return probe.unwell(failed(error, endpoint.base_url, patience))
 
 
+async def offered(endpoint: Endpoint, *, environ: Mapping[str, str] = os.environ) -> list[str] | Fault:
+    """The models that the server lists, or what is wrong with it; the endpoint's own model is not looked at."""
+    async with _client(endpoint, LIST_SECONDS, environ) as (client, keyed):
+        probe = _Probe(client, endpoint, keyed=keyed)
+        try:
+            async with asyncio.timeout(LIST_SECONDS):
+                return await probe.models()
+        except TimeoutError:
+            return failed(httpx.ReadTimeout("no end"), endpoint.base_url, LIST_SECONDS)
+        except httpx.HTTPError as error:
+            return failed(error, endpoint.base_url, LIST_SECONDS)
+
+
+@asynccontextmanager
+async def _client(
+    endpoint: Endpoint, patience: float, environ: Mapping[str, str]
+) -> AsyncIterator[tuple[httpx.AsyncClient, bool]]:
+    """A client with the endpoint's key, and whether there is one."""
+    key = endpoint.key(environ)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    timeout = httpx.Timeout(patience, connect=CONNECT_SECONDS)
+    # No proxy and no .netrc from the environment: an endpoint is where the user said, as it is for runs.
+    async with httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=False, follow_redirects=False) as client:
+        yield client, bool(key)
+
+
 class _Probe:
     """One check, from its first request to its verdict."""
 
-    def __init__(self, client: httpx.AsyncClient, endpoint: Endpoint, *, keyed: bool) -> None:
+    def __init__(self, client: httpx.AsyncClient, endpoint: Endpoint, *, keyed: bool, say: Say | None = None) -> None:
         self._client = client
         self._endpoint = endpoint
         self._keyed = keyed
+        self._say = say
         self._models: list[str] | None = None
+
+    async def models(self) -> list[str] | Fault:
+        """What the server lists, or its fault."""
+        return await self._list() or self._models or []
+
+    async def _tell(self, words: str) -> None:
+        if self._say is not None:
+            await self._say(words)
 
     async def run(self) -> Health:
         """The whole check."""
+        await self._tell("asks for its models")
         if fault := await self._list():
             return self.unwell(fault)
+        await self._tell(f"waits for {self._endpoint.model} to answer")
         spoken = await self._complete({"messages": [{"role": "user", "content": _WORDS}], "max_tokens": 128})
         if isinstance(spoken, Fault):
             return self.unwell(self._named(spoken))
@@ -164,6 +208,7 @@ class _Probe:
             text = spoken.error or "the answer held no token"
             fault = Fault("empty", f"{self._endpoint.model} said nothing: {text[:300]}", "look at the server's own log")
             return self.unwell(fault)
+        await self._tell("waits for a tool call")
         return self._well(spoken, await self._tool())
 
     def unwell(self, fault: Fault) -> Health:

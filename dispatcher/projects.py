@@ -14,10 +14,12 @@ from dispatcher import activity, removal
 from dispatcher.db import Database
 from dispatcher.errors import Conflict, Invalid, NotFound
 from dispatcher.git import Repository, discover, open_repository, require_git
+from dispatcher.github import secrets
 from dispatcher.merging import METHODS
-from dispatcher.models import Project, Run, Ticket
+from dispatcher.models import Project, Run, Ticket, Workspace
 from dispatcher.naming import one_line
 from dispatcher.prompts import NAME as WORKFLOW
+from dispatcher.prompts import Workflow, parse_workflow
 from dispatcher.settings import Settings
 from dispatcher.states import LIVE_RUN, OPEN_TICKET
 from dispatcher.worktrees import remove_folder
@@ -25,6 +27,8 @@ from dispatcher.worktrees import remove_folder
 KEY = re.compile(r"[A-Z][A-Z0-9]{1,9}")
 KEY_LENGTH = 10
 COMMAND_LIMIT = 4000
+WORKFLOW_LIMIT = 200_000
+"""Bytes of a WORKFLOW.md that are read."""
 
 
 def add_project(
@@ -43,12 +47,8 @@ def add_project(
     Raises `Invalid` naming the field, and `Conflict` for a repository or a key that is taken. The first thing in its
     transaction: it looks at git before its first query, so that nothing waits for that.
     """
-    if merge_method not in METHODS:
-        raise Invalid(f"{merge_method!r} is no way to merge", f"choose one of: {', '.join(METHODS)}", "merge_method")
-    for field, command in (("check_command", check_command), ("setup_command", setup_command)):
-        if len(command) > COMMAND_LIMIT or "\0" in command:
-            raise Invalid(f"the {field} is longer than {COMMAND_LIMIT:,} characters", "put it into a script", field)
-    repository = _look(path)
+    _check_policy(merge_method, check_command, setup_command)
+    repository = look(path)
     branch = _branch(repository, default_branch)
     folder = repository.checkout.name
     project = Project(
@@ -69,15 +69,59 @@ def add_project(
     return project
 
 
+def edit_project(
+    database: Database,
+    key: str,
+    *,
+    path: str | None = None,
+    name: str | None = None,
+    default_branch: str | None = None,
+    check_command: str | None = None,
+    setup_command: str | None = None,
+    merge_method: str | None = None,
+) -> Project:
+    """Change what is given; the key stays, for tickets are named by it. What has begun keeps the branch that it began with.
+
+    Raises `Invalid`, `NotFound`, and `Conflict` for another path while tickets have worktrees of the repository there.
+    """
+    with database.reading() as db:
+        project = get_project(db, key)
+    _check_policy(merge_method or project.merge_method, check_command or "", setup_command or "")
+    repository = look(project.path if path is None else path) if path is not None or default_branch is not None else None
+    given = {
+        "path": str(repository.checkout) if repository and path is not None else None,
+        "name": None if name is None else one_line(name, "name", 200) or project.name,
+        "default_branch": _branch(repository, default_branch or project.default_branch) if repository else None,
+        "check_command": None if check_command is None else check_command.strip(),
+        "setup_command": None if setup_command is None else setup_command.strip(),
+        "merge_method": merge_method,
+    }
+    with database.transaction() as db:
+        project = get_project(db, key)
+        changed = {field: value for field, value in given.items() if value is not None and value != getattr(project, field)}
+        if "path" in changed:
+            _require_movable(db, project, str(changed["path"]))
+        for field, value in changed.items():
+            setattr(project, field, value)
+        db.add(project)
+        if changed:
+            activity.record(db, "project.edited", project_id=project.id, key=project.key, fields=sorted(changed))
+        return project
+
+
 def project_notes(project: Project) -> list[str]:
     """What a person should know about the repository before agents work in it; raises `Invalid` when it is gone."""
-    repository = open_repository(Path(project.path))
-    branch = f"refs/heads/{project.default_branch}"
+    return repository_notes(open_repository(Path(project.path)), project.default_branch)
+
+
+def repository_notes(repository: Repository, default_branch: str) -> list[str]:
+    """What a person should know about a repository before agents work on that branch of it."""
+    branch = f"refs/heads/{default_branch}"
     status = ("status", "--porcelain=v1", "-z", "--untracked-files=no", "--no-renames", "--ignore-submodules=dirty")
     changed = len(repository.git_as_user(*status).fields)
     notes = []
     if changed:
-        notes.append(f"{changed} changed files in {project.path} are not committed: agents begin without them")
+        notes.append(f"{changed} changed files in {repository.checkout} are not committed: agents begin without them")
     if (repository.git_dir / "shallow").exists():
         notes.append("a shallow clone: branches that began before its first commit cannot be merged (git fetch --unshallow)")
     if repository.file(branch, ".gitmodules", 1) is not None:
@@ -87,6 +131,12 @@ def project_notes(project: Project) -> list[str]:
     if repository.file(branch, WORKFLOW, 1) is not None:
         notes.append(f"its {WORKFLOW} is used as policy and prompt template")
     return notes
+
+
+def project_workflow(project: Project) -> Workflow | None:
+    """The `WORKFLOW.md` of the project's branch, None where it has none; raises `Invalid` for one that is wrong."""
+    found = open_repository(Path(project.path)).file(f"refs/heads/{project.default_branch}", WORKFLOW, WORKFLOW_LIMIT)
+    return None if found is None else parse_workflow(found.decode("utf-8", "replace"))
 
 
 def get_project(db: Session, key: str) -> Project:
@@ -122,9 +172,11 @@ def remove_project(database: Database, settings: Settings, key: str) -> None:
         activity.record(db, "project.removed", key=project.key)
         removal.delete_rows(db, project)
         db.execute(delete(Project).where(col(Project.id) == project.id))
+    secrets.forget(settings, key)
 
 
-def _look(path: str) -> Repository:
+def look(path: str) -> Repository:
+    """The repository at a path that a person gave; raises `Invalid` with the fix."""
     place = Path(path).expanduser()
     if not place.is_absolute():
         raise Invalid(f"{path!r} is not an absolute path", f"for example: {Path('/home/you') / (path or 'repository')}", "path")
@@ -132,6 +184,38 @@ def _look(path: str) -> Repository:
         raise Invalid("the path holds a line break or a control character", "rename the folder", "path")
     require_git()
     return discover(place)
+
+
+def _check_policy(merge_method: str, check_command: str, setup_command: str) -> None:
+    if merge_method not in METHODS:
+        raise Invalid(f"{merge_method!r} is no way to merge", f"choose one of: {', '.join(METHODS)}", "merge_method")
+    for field, command in (("check_command", check_command), ("setup_command", setup_command)):
+        if len(command) > COMMAND_LIMIT or "\0" in command:
+            raise Invalid(f"the {field} is longer than {COMMAND_LIMIT:,} characters", "put it into a script", field)
+
+
+def _require_movable(db: Session, project: Project, path: str) -> None:
+    """Raise `Conflict` where worktrees hang on the old place, or the new one is another project's."""
+    taken = db.exec(select(Project.key).where(Project.path == path, Project.id != project.id)).first()
+    if taken is not None:
+        raise Conflict(f"{path} is project {taken} already", "give another repository", "path")
+    keys = select(Ticket.key).join(Workspace, col(Workspace.ticket_id) == col(Ticket.id))
+    there = list(db.exec(keys.where(Ticket.project_id == project.id).order_by(col(Ticket.number))))
+    if there:
+        shown = ", ".join(there[:5]) + (f" and {len(there) - 5} more" if len(there) > 5 else "")
+        raise Conflict(f"{shown} have worktrees of {project.path}", "merge or discard them first, then change the path", "path")
+
+
+def branches_of(repository: Repository) -> tuple[list[str], str]:
+    """Its branches without those of tickets, and the one that is checked out; empty for none."""
+    names = repository.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/").text.splitlines()
+    head = repository.git("symbolic-ref", "--quiet", "HEAD", ok=(0, 1)).text.removeprefix("refs/heads/")
+    return [name for name in names if not name.startswith("agent/")], head
+
+
+def suggested_key(db: Session, repository: Repository) -> str:
+    """The key that a repository would get."""
+    return _derived(repository.checkout.name, set(db.exec(select(Project.key))))
 
 
 def _branch(repository: Repository, given: str | None) -> str:

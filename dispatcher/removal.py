@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,20 @@ from dispatcher.models import (
     Blocker,
     Check,
     Comment,
+    Draft,
+    GitHubDelivery,
+    GitHubIssue,
+    GitHubLetter,
+    GitHubPull,
+    GitHubRemark,
+    GitHubRepo,
     ItemRow,
     Project,
     Review,
     Run,
     SessionRow,
     Ticket,
+    Viewed,
     Workspace,
 )
 from dispatcher.places import worktree_of
@@ -40,11 +49,24 @@ def remove_workspace(project: Project, place: Workspace) -> None:
         return
     remove(tree)
     tree.repository.git("update-ref", "-d", _kept(place))
+    _forget_reviewed(tree.repository, place)
 
 
 def keep_head(repository: Repository, place: Workspace) -> None:
     """Keep the branch's commits when it goes."""
     repository.git("update-ref", _kept(place), place.head_sha)
+
+
+def keep_reviewed(repository: Repository, place: Workspace, heads: Iterable[str]) -> None:
+    """Keep heads that somebody reviewed: an agent may rewrite its branch, and what is new since then is shown from them."""
+    lines = "".join(f"update {_reviewed(place)}/{head} {head}\n" for head in dict.fromkeys(heads))
+    repository.git("update-ref", "--no-deref", "--stdin", stdin=lines.encode())
+
+
+def _forget_reviewed(repository: Repository, place: Workspace) -> None:
+    kept = repository.git("for-each-ref", "--format=delete %(refname)", f"{_reviewed(place)}/").out
+    if kept:
+        repository.git("update-ref", "--no-deref", "--stdin", stdin=kept)
 
 
 def folders(db: Session, settings: Settings, project: Project) -> list[Path]:
@@ -68,11 +90,19 @@ def delete_rows(db: Session, project: Project) -> None:
     tickets = select(Ticket.id).where(Ticket.project_id == project.id)
     runs = select(Run.id).where(col(Run.ticket_id).in_(tickets))
     sessions = select(SessionRow.id).where(col(SessionRow.run_id).in_(runs))
+    repos = select(GitHubRepo.id).where(GitHubRepo.project_id == project.id)
     conditions: list[tuple[type[Any], Any]] = [
+        *(
+            (table, col(table.repo_id).in_(repos))
+            for table in (GitHubLetter, GitHubDelivery, GitHubRemark, GitHubPull, GitHubIssue)
+        ),
+        (GitHubRepo, col(GitHubRepo.project_id) == project.id),
         (ItemRow, col(ItemRow.session_id).in_(sessions)),
         (SessionRow, col(SessionRow.run_id).in_(runs)),
         (Check, col(Check.run_id).in_(runs)),
         (Comment, col(Comment.ticket_id).in_(tickets)),
+        (Draft, col(Draft.ticket_id).in_(tickets)),
+        (Viewed, col(Viewed.ticket_id).in_(tickets)),
         (Review, col(Review.ticket_id).in_(tickets)),
         (Blocker, col(Blocker.ticket_id).in_(tickets)),
         (Workspace, col(Workspace.ticket_id).in_(tickets)),
@@ -86,3 +116,7 @@ def delete_rows(db: Session, project: Project) -> None:
 
 def _kept(place: Workspace) -> str:
     return f"{KEPT}/{place.branch}"
+
+
+def _reviewed(place: Workspace) -> str:
+    return f"{KEPT}/reviewed/{place.branch}"

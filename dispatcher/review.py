@@ -9,52 +9,43 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, Field
 from sqlmodel import Session, col, select
 
-from dispatcher import activity, board, runs
+from dispatcher import activity, board, drafts, remarks, runs
 from dispatcher.blockers import advice
 from dispatcher.changes import Diff, compare
 from dispatcher.db import Database
 from dispatcher.errors import Conflict, DispatcherError, Invalid, MergeConflict
-from dispatcher.git import Repository, open_repository
+from dispatcher.git import Repository
+from dispatcher.inspection import inspect
 from dispatcher.merging import METHODS, land, merge_commit
 from dispatcher.models import Blocker, Project, Review, Run, Ticket, Workspace
 from dispatcher.places import worktree_of
-from dispatcher.removal import keep_head, remove_workspace
+from dispatcher.ranges import points, resolve
+from dispatcher.remarks import LineComment, Remark
+from dispatcher.removal import keep_head, keep_reviewed, remove_workspace
+from dispatcher.subject import Subject, look, workspace_of
 from dispatcher.transitions import move_ticket
 from dispatcher.worktrees import remove
 
-__all__ = ["Diff", "LineComment", "approve", "diff", "discard", "request_changes"]
+__all__ = ["Diff", "LineComment", "approve", "diff", "discard", "request_changes", "send_back"]
 
 log = logging.getLogger(__name__)
 
 
-class LineComment(BaseModel):
-    """What a reviewer says about a line of the new side of a file, or about the whole file."""
+def diff(db: Session, ticket: Ticket, *, since: str = "", until: str = "", ignore_space: bool = False) -> Diff:
+    """What the branch changes since it left its target, or between two names of `ranges.resolve`.
 
-    path: str = Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")
-    line: int | None = Field(None, ge=1, le=2**31 - 1)
-    body: str = Field(min_length=1)
-
-
-@dataclass(frozen=True)
-class _Case:
-    """A ticket in review, as it was when it was looked at."""
-
-    ticket: Ticket
-    project: Project
-    place: Workspace
-
-
-def diff(db: Session, ticket: Ticket) -> Diff:
-    """What the branch changes since it left its target; raises `Conflict` where the ticket has no branch."""
-    case = _look(db, ticket)
-    repository = open_repository(Path(case.project.path))
-    return compare(repository, _base(repository, case), case.place.head_sha)
+    Files that deserve care stand first. Raises `Conflict` where the ticket has no branch, `Invalid` for an unknown name.
+    """
+    subject = look(db, ticket)
+    between = resolve(subject, points(db, ticket, subject.place.head_sha), since, until)
+    repository = subject.repository
+    found = compare(repository, between.base, between.head, ignore_space=ignore_space)
+    files = inspect(repository, between.base, between.head, ignore_space=ignore_space)
+    return found.model_copy(update={"files": files, "notes": between.notes})
 
 
 def approve(
@@ -67,12 +58,13 @@ def approve(
     changed then.
     """
     with database.reading() as db:
-        case = _look(db, board.get_ticket(db, key))
+        case = look(db, board.get_ticket(db, key))
     _require_review(case.ticket, case.place, head)
     message = _text(message or "", "message").strip()
-    repository = open_repository(Path(case.project.path))
-    target = _target(repository, case.place)
-    base = _base(repository, case)
+    repository, base = case.repository, case.base
+    target = case.target
+    if target is None:
+        raise Conflict(f"the branch {case.place.target} is gone from {case.project.path}", "make it again, then approve again")
     try:
         merged = _merge(repository, case, target, method, message)
     except MergeConflict as error:
@@ -86,11 +78,46 @@ def approve(
     return ticket
 
 
-def request_changes(db: Session, ticket: Ticket, body: str, comments: Sequence[LineComment] = ()) -> Run:
-    """Send the agent back to its workspace with what the reviewer says; raises `Invalid` where that is nothing."""
-    if not body.strip() and not comments:
+def send_back(
+    database: Database,
+    key: str,
+    body: str,
+    comments: Sequence[LineComment] = (),
+    *,
+    with_drafts: bool = False,
+    head: str | None = None,
+) -> Run:
+    """Request changes, with the lines that the comments are about; `head` is the commit that the reviewer saw.
+
+    The head is kept in the repository even if the agent rewrites its branch, for what is new since then is shown from it.
+    """
+    with database.reading() as db:
+        case = look(db, board.get_ticket(db, key))
+    quoted = drafts.quoted(case, comments)
+    keep_reviewed(case.repository, case.place, [case.place.head_sha])
+    with database.transaction() as db:
+        return request_changes(db, board.get_ticket(db, key), body, quoted, with_drafts=with_drafts, head=head)
+
+
+def request_changes(
+    db: Session,
+    ticket: Ticket,
+    body: str,
+    comments: Sequence[LineComment] = (),
+    *,
+    with_drafts: bool = False,
+    head: str | None = None,
+) -> Run:
+    """Send the agent back to its workspace with what the reviewer says, the acting person's drafts too where asked for.
+
+    Raises `Invalid` where that is nothing, `Conflict` where the ticket is not in review or its branch has moved from `head`.
+    """
+    said = [*comments, *(drafts.taken(db, ticket) if with_drafts else ())]
+    if not body.strip() and not said:
         raise Invalid("the request is empty", "say what is to be changed", "body")
-    case = _look(db, ticket)
+    case = look(db, ticket)
+    if head is not None:
+        _require_head(ticket, case.place, head)
     agent = board.assigned_agent(db, ticket)
     last = runs.latest_run(db, ticket)
     review = Review(
@@ -102,15 +129,20 @@ def request_changes(db: Session, ticket: Ticket, body: str, comments: Sequence[L
     )
     db.add(review)
     db.flush()
-    said = [board.comment(db, ticket, one.body, path=one.path, line=one.line) for one in comments]
-    for entry in said:
-        entry.review_id = review.id
-        db.add(entry)
-    places = [f"- {entry.path}{f':{entry.line}' if entry.line else ''}: {entry.body}" for entry in said]
-    feedback = "\n\n".join(part for part in (review.body.strip(), "\n".join(places)) if part)
+    told = [_say(db, ticket, review, one) for one in said]
+    feedback = "\n\n".join(part for part in (review.body.strip(), remarks.told(told)) if part)
     move_ticket(db, ticket, "change")
-    activity.record(db, "review.changes_requested", ticket=ticket, review=review.id, comments=len(said))
+    activity.record(db, "review.changes_requested", ticket=ticket, review=review.id, comments=len(told))
     return runs.create_run(db, ticket, agent, reason="change", feedback=feedback, resume=runs.resumable(db, ticket, agent))
+
+
+def _say(db: Session, ticket: Ticket, review: Review, one: LineComment) -> Remark:
+    """A line comment as a part of a verdict."""
+    remark = one if isinstance(one, Remark) else Remark(**one.model_dump(), head_sha=review.head_sha)
+    entry = drafts.say(db, ticket, remark)
+    entry.review_id = review.id
+    db.add(entry)
+    return remark
 
 
 def discard(database: Database, key: str) -> Ticket:
@@ -127,13 +159,13 @@ def discard(database: Database, key: str) -> Ticket:
             raise Conflict(f"{ticket.key} has a run under way", f"stop it first: dispatcher run stop {live.id}")
         if ticket.state != "cancelled":
             board.cancel(db, ticket)
-        place = _workspace(db, ticket)
+        place = workspace_of(db, ticket)
         project = db.get_one(Project, ticket.project_id)
     if place is not None:
         remove_workspace(project, place)
     with database.transaction() as db:
         ticket = board.get_ticket(db, key)
-        place = _workspace(db, ticket)
+        place = workspace_of(db, ticket)
         if place is not None:
             db.delete(place)
         ticket.additions = ticket.deletions = ticket.files = 0
@@ -142,40 +174,21 @@ def discard(database: Database, key: str) -> Ticket:
     return ticket
 
 
-def _look(db: Session, ticket: Ticket) -> _Case:
-    place = _workspace(db, ticket)
-    if place is None:
-        raise Conflict(f"{ticket.key} has no branch yet", f"assign it first: dispatcher ticket assign {ticket.key} AGENT")
-    return _Case(ticket=ticket, project=db.get_one(Project, ticket.project_id), place=place)
-
-
-def _workspace(db: Session, ticket: Ticket) -> Workspace | None:
-    return db.exec(select(Workspace).where(Workspace.ticket_id == ticket.id)).first()
-
-
 def _require_review(ticket: Ticket, place: Workspace, head: str | None) -> None:
     if ticket.state != "review":
         raise Conflict(f"{ticket.key} is {ticket.state}, not in review", f"see: dispatcher ticket show {ticket.key}")
     if place.head_sha == place.base_sha:
         raise Conflict(f"{ticket.key} changes nothing", "request changes, or cancel it")
-    if head is not None and head != place.head_sha:
+    if head is not None:
+        _require_head(ticket, place, head)
+
+
+def _require_head(ticket: Ticket, place: Workspace, head: str) -> None:
+    if head != place.head_sha:
         raise Conflict(f"the branch of {ticket.key} has moved since you looked at it", "look at its changes again")
 
 
-def _target(repository: Repository, place: Workspace) -> str:
-    found = repository.commit(f"refs/heads/{place.target}")
-    if found is None:
-        raise Conflict(f"the branch {place.target} is gone from {repository.checkout}", "make it again, then approve again")
-    return found
-
-
-def _base(repository: Repository, case: _Case) -> str:
-    """Where the branch left its target: by the target of now while the ticket is open, as it was merged afterwards."""
-    target = repository.commit(f"refs/heads/{case.place.target}") if case.ticket.state != "done" else None
-    return (repository.merge_base(target, case.place.head_sha) if target else None) or case.place.base_sha
-
-
-def _merge(repository: Repository, case: _Case, target: str, method: str | None, message: str) -> str:
+def _merge(repository: Repository, case: Subject, target: str, method: str | None, message: str) -> str:
     method = method or case.project.merge_method
     if method not in METHODS:
         raise Invalid(f"{method!r} is no way to merge", f"choose one of: {', '.join(METHODS)}", "method")
@@ -191,16 +204,16 @@ def _merge(repository: Repository, case: _Case, target: str, method: str | None,
     )
 
 
-def _again(db: Session, key: str, case: _Case) -> tuple[Ticket, Workspace]:
+def _again(db: Session, key: str, case: Subject) -> tuple[Ticket, Workspace]:
     """The rows as they are now, locked; raises `Conflict` where somebody else was faster."""
     ticket = db.exec(select(Ticket).where(Ticket.key == case.ticket.key).with_for_update()).one()
-    place = _workspace(db, ticket)
+    place = workspace_of(db, ticket)
     if ticket.state != "review" or place is None or place.head_sha != case.place.head_sha:
         raise Conflict(f"{key} was changed by somebody else meanwhile: it is {ticket.state} now", "look at it again")
     return ticket, place
 
 
-def _block(db: Session, key: str, case: _Case, target: str, error: MergeConflict) -> str:
+def _block(db: Session, key: str, case: Subject, target: str, error: MergeConflict) -> str:
     """Block the ticket; the next run gets the merge to finish."""
     ticket, place = _again(db, key, case)
     text = f"{place.branch} cannot be merged into {place.target}: {error.message}"
@@ -219,7 +232,7 @@ def _block(db: Session, key: str, case: _Case, target: str, error: MergeConflict
     return text
 
 
-def _record(db: Session, key: str, case: _Case, *, merged: str, base: str, body: str) -> Ticket:
+def _record(db: Session, key: str, case: Subject, *, merged: str, base: str, body: str) -> Ticket:
     ticket, place = _again(db, key, case)
     last = db.exec(select(Run).where(Run.ticket_id == ticket.id).order_by(col(Run.number).desc())).first()
     review = Review(
@@ -245,7 +258,7 @@ def _text(text: str, field: str) -> str:
     return text.replace("\x00", "\\x00").encode("utf-8", "replace").decode()
 
 
-def _tidy(case: _Case) -> None:
+def _tidy(case: Subject) -> None:
     try:
         tree = worktree_of(case.project, case.place)
         keep_head(tree.repository, case.place)

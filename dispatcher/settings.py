@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -37,13 +39,39 @@ class Settings(BaseSettings):
     setup_timeout: float = Field(1800, gt=0, description="seconds that a project's set-up command may take")
     lost_retries: int = Field(3, ge=0, description="how often a run lost with its worker is started again by itself")
     loop_repeats: int = Field(8, ge=3, description="equal tool calls in a row that count as a loop")
+    discovery_ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(
+        default_factory=list, description="further ports of this machine at which model servers are looked for"
+    )
+    public_url: str = Field("", description="where people and GitHub reach the web app, for links and webhooks (https://...)")
+    github_seconds: float = Field(1, gt=0, description="how often a worker looks for something to do for GitHub")
+    github_reconcile_seconds: float = Field(600, gt=0, description="how often GitHub is asked for what no webhook brought")
     max_body: int = Field(2_000_000, gt=0, description="bytes of one request that the web app takes")
     allowed_hosts: list[str] = Field(default_factory=list, description="further host names that the web app answers to")
+    token: SecretStr = Field(SecretStr(""), description="API token of the CLI, for a web app on another machine")
+    trusted_proxies: list[str] = Field(
+        default_factory=list, description="addresses or networks of proxies whose X-Forwarded-For and -Proto are believed"
+    )
+    writes_per_minute: int = Field(3000, gt=0, description="changes that one user may make by the web app in a minute")
+
+    log_format: Literal["text", "json"] = Field("text", description="how our processes log: lines for people, or JSON")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="from which level on they log")
 
     @field_validator("home")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for one in value:
+            ip_network(one, strict=False)
+        return value
+
+    @property
+    def proxies(self) -> list[IPv4Network | IPv6Network]:
+        """The networks of the trusted proxies."""
+        return [ip_network(one, strict=False) for one in self.trusted_proxies]
 
     @property
     def database(self) -> str:

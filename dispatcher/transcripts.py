@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,12 +10,16 @@ from sqlalchemy import delete
 from sqlmodel import Session as Db
 from sqlmodel import col, select
 
+from adapters.base import ChildItems
 from adapters.redact import Redactor
 from adapters.session import Item, Session, item_json
 from dispatcher import activity
 from dispatcher.leases import check
 from dispatcher.models import ItemRow, Run, SessionRow
 from dispatcher.text import storable
+
+_LONG = 6
+"""Characters of an id that is not found in a text by chance."""
 
 
 def put(db: Db, run: Run, items: Iterable[Item], native_id: str | None, redactor: Redactor) -> None:
@@ -24,6 +29,32 @@ def put(db: Db, run: Run, items: Iterable[Item], native_id: str | None, redactor
     row.native_id = storable(native_id) or row.native_id
     db.add(row)
     db.flush()
+    if written := _write(db, row, items, redactor):
+        activity.record(db, "run.items", run=run, seqs=written)
+
+
+def put_child(db: Db, run: Run, child: ChildItems, redactor: Redactor) -> None:
+    """Write provisional items of a session that the run's own has started, or another child of it, as `put` does."""
+    check(db, _id(run), run.fence)
+    native_id = storable(child.native_id)
+    of_run = select(SessionRow).where(SessionRow.run_id == run.id)
+    parent = db.exec(of_run.where(SessionRow.native_id == storable(child.parent))).first() or _root(db, run)
+    if parent is None:
+        return  # nothing of the run's own session was written yet: the record will have it all
+    row = db.exec(of_run.where(SessionRow.native_id == native_id, col(SessionRow.parent_id).is_not(None))).first()
+    if row is None:
+        header = {"harness": run.harness, "model": run.model, "title": storable(redactor.text(child.title or "")) or None}
+        row = SessionRow(run_id=_id(run), parent_id=parent.id, native_id=native_id, header=header)
+    if "call" not in row.header and (call := _call_of(db, parent, native_id)) is not None:
+        row.header = row.header | {"call": call}
+    db.add(row)
+    db.flush()
+    if written := _write(db, row, child.items, redactor):
+        activity.record(db, "run.items", run=run, seqs=written, session=native_id)
+
+
+def _write(db: Db, row: SessionRow, items: Iterable[Item], redactor: Redactor) -> list[int]:
+    """Write items of one session, those that are there already in their places; gives their numbers."""
     written = [(item.seq, storable(redactor.data(item_json(item)))) for item in items]
     there = {
         old.seq: old for old in db.exec(select(ItemRow).where(ItemRow.session_id == row.id, _in(seq for seq, _ in written)))
@@ -33,8 +64,14 @@ def put(db: Db, run: Run, items: Iterable[Item], native_id: str | None, redactor
             there[seq].data, there[seq].kind = data, data["kind"]
         else:
             db.add(_item(row, seq, data))
-    if written:
-        activity.record(db, "run.items", run=run, seqs=[seq for seq, _ in written])
+    return [seq for seq, _ in written]
+
+
+def _call_of(db: Db, parent: SessionRow, native_id: str) -> int | None:
+    """The `seq` of the provisional call that names a child."""
+    query = select(ItemRow).where(ItemRow.session_id == parent.id, ItemRow.kind == "tool_call")
+    calls = [row.data for row in db.exec(query.order_by(col(ItemRow.seq)))]
+    return _calls(calls, [{"native_id": native_id}]).get(native_id)
 
 
 def replace(db: Db, run: Run, session: Session, redactor: Redactor) -> None:
@@ -69,16 +106,35 @@ def items_after(db: Db, run: Run, after: int = -1, limit: int = 500) -> list[dic
     return [row.data for row in db.exec(query)]
 
 
-def _store(db: Db, run: Run, data: dict[str, Any], parent: int | None, *, skip: int = 0) -> None:
+def _store(db: Db, run: Run, data: dict[str, Any], parent: int | None, *, skip: int = 0, call: int | None = None) -> None:
     header = {key: value for key, value in data.items() if key not in ("items", "children")}
+    if call is not None:
+        header["call"] = call
     row = SessionRow(
         run_id=_id(run), parent_id=parent, native_id=data["native_id"], header=header, provisional=False, skipped=skip
     )
     db.add(row)
     db.flush()
     db.add_all(_item(row, item["seq"], item) for item in data["items"][skip:])
+    calls = _calls(data["items"], data["children"])
     for child in data["children"]:
-        _store(db, run, child, row.id)
+        began = calls.get(child["native_id"])
+        if began is None or began >= skip:  # else an earlier run of the ticket has told of it
+            _store(db, run, child, row.id, call=began)
+
+
+def _calls(items: list[dict[str, Any]], children: list[dict[str, Any]]) -> dict[str | None, int]:
+    """The `seq` of the item that started each child: the tool call that names its id."""
+    ids = {child["native_id"] for child in children if child["native_id"]}
+    found: dict[str | None, int] = {}
+    for item in items if ids else []:
+        if item["kind"] != "tool_call":
+            continue
+        told = json.dumps([item.get("input"), item.get("output"), item.get("extra")], default=str)
+        for native_id in ids - found.keys():
+            if f": {json.dumps(native_id)}" in told or (len(native_id) >= _LONG and native_id in told):
+                found[native_id] = item["seq"]
+    return found
 
 
 def _told_before(db: Db, run: Run, session: Session) -> int:

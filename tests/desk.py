@@ -62,7 +62,8 @@ class Desk:
 
     def finish(self, run: Run, blocker: Any = None) -> None:
         with self.database.transaction() as db:
-            move_run(db, run, "finish")
+            place = db.exec(select(Workspace).where(Workspace.ticket_id == run.ticket_id)).first()
+            move_run(db, run, "finish", head_sha=place.head_sha if place is not None else None)
             trigger, outcome = ("block", blocker) if blocker else ("succeed", "done")
             runs.finish(db, run, runs.Result(trigger, outcome, "Did it.", blocker))  # type: ignore[arg-type]
 

@@ -18,6 +18,7 @@ from dispatcher.db import Database
 from dispatcher.models import Check, Workspace, utcnow
 from dispatcher.settings import Settings
 from dispatcher.transitions import move_run
+from tests.entering import bearer
 from tests.gitting import Site as Tree
 from web.app import create_app
 
@@ -37,6 +38,9 @@ class Web:
 
     app: FastAPI
     client: httpx.AsyncClient
+    """Asks as the administrator, by an API token that may do what a person may."""
+    anonymous: httpx.AsyncClient
+    """Asks as nobody."""
     database: Database
     settings: Settings
     url: str = BASE
@@ -90,7 +94,7 @@ class Web:
             )
             ticket.additions, ticket.files = 2, 1
             db.add_all([place, ticket])
-            move_run(db, run, "launch", pid=1, started_at=utcnow())
+            move_run(db, run, "launch", pid=1, started_at=utcnow(), base_sha=tree.base)
             runs.progress(db, run, doing="edits hello.txt", prompt_tokens=12_000, completion_tokens=345)
             transcripts.put(db, run, items, "session-1", Redactor(frozenset()))
             if result is not None:
@@ -108,6 +112,9 @@ async def open_web(url: str, home: Path, **settings: Any) -> AsyncIterator[Web]:
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         database = Database(url)
-        async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
-            yield Web(app, client, database, chosen)
+        async with (
+            httpx.AsyncClient(transport=transport, base_url=BASE, headers=bearer(database)) as client,
+            httpx.AsyncClient(transport=transport, base_url=BASE) as anonymous,
+        ):
+            yield Web(app, client, anonymous, database, chosen)
         database.close()

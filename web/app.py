@@ -13,9 +13,13 @@ from starlette.middleware.gzip import GZipMiddleware
 from dispatcher.db import Database
 from dispatcher.queue import Bell
 from dispatcher.settings import Settings
-from web import api, errors, live, pages
+from web import api, errors, health, hooks, live, pages
+from web.access import Access
 from web.assets import Assets
 from web.cards import extras
+from web.gate import Gate
+from web.inventory import Inventory
+from web.jobs import Jobs
 from web.security import Guard
 from web.site import Site
 from web.stream import Feed
@@ -45,9 +49,12 @@ def create_app(settings: Settings | None = None, *, database: Database | None = 
     app.include_router(api.router)
     app.include_router(pages.router)
     app.include_router(live.router)
+    app.include_router(health.router)
+    app.include_router(hooks.router)
     app.mount("/static", Assets())
     errors.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    app.add_middleware(Access, settings=chosen)
     app.add_middleware(Guard, settings=chosen)
     return app
 
@@ -63,7 +70,11 @@ async def _open(stack: AsyncExitStack, settings: Settings, database: Database | 
     feed = Feed(database, bell, extras)
     stack.enter_context(_poked(database, feed))
     await stack.enter_async_context(feed.listening())
-    return Site(settings, database, bell, feed)
+    gate = Gate(database, settings.writes_per_minute)
+    stack.push_async_callback(gate.close)
+    jobs = Jobs()
+    stack.push_async_callback(jobs.close)
+    return Site(settings, database, bell, feed, gate, jobs, Inventory(settings))
 
 
 @contextmanager

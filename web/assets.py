@@ -20,7 +20,7 @@ LIBRARIES = Path(__file__).parent.parent / "node_modules"
 
 VENDOR = {
     "htmx.js": "htmx.org/dist/htmx.min.js",
-    "sortable.js": "sortablejs/modular/sortable.esm.js",
+    "sortable.js": "sortablejs/Sortable.min.js",
     "diff2html.js": "diff2html/bundles/js/diff2html-ui-slim.min.js",
     "diff2html.css": "diff2html/bundles/css/diff2html.min.css",
     "uplot.js": "uplot/dist/uPlot.iife.min.js",

@@ -1,4 +1,4 @@
-"""A unified diff as lines for a page, each with its numbers and its kind."""
+"""A unified diff as lines, each with its numbers and its kind: for the page without scripts, and for the API."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 MOST_LINES = 6000
-"""Lines of one page's diff; a browser takes seconds over more."""
+"""Lines of one page's diff without scripts; a browser takes seconds over more."""
 
 LONGEST_LINE = 2000
 
 Kind = Literal["add", "del", "same", "hunk", "note"]
-_HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
+_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 
 
 @dataclass
@@ -23,6 +23,8 @@ class Line:
     text: str
     old: int | None = None
     new: int | None = None
+    at: tuple[int, int] = (0, 0)
+    """Of a hunk: its first line on either side."""
 
 
 @dataclass
@@ -40,6 +42,7 @@ def sections(text: str, most: int = MOST_LINES) -> list[Section]:
     in_hunk = False
     # Not splitlines(): a form feed within a line would cut it in two.
     for raw in text.removesuffix("\n").split("\n"):
+        # No line of a file's content begins like that: each has its sign before it.
         if raw.startswith("diff --git "):
             found.append(Section())
             in_hunk = False
@@ -47,8 +50,8 @@ def sections(text: str, most: int = MOST_LINES) -> list[Section]:
         if not found:
             continue
         if match := _HUNK.match(raw):
-            old, new, in_hunk = int(match[1]), int(match[2]), True
-            line = Line("hunk", raw)
+            old, new, in_hunk = _first(match[1], match[2]), _first(match[3], match[4]), True
+            line = Line("hunk", raw, at=(old, new))
         elif not in_hunk:
             if raw.startswith(("--- ", "+++ ", "index ")):
                 continue
@@ -62,6 +65,19 @@ def sections(text: str, most: int = MOST_LINES) -> list[Section]:
             line.text = _cut(line.text)
             found[-1].lines.append(line)
     return found
+
+
+def without_returns(section: Section) -> None:
+    """Take the carriage return from the end of every line where all have one; where only some do, it is a difference."""
+    code = [line for line in section.lines if line.kind in ("add", "del", "same")]
+    if all(line.text.endswith("\r") or len(line.text) > LONGEST_LINE for line in code):
+        for line in code:
+            line.text = line.text.removesuffix("\r")
+
+
+def _first(number: str, count: str | None) -> int:
+    """A side without lines is given by the line before it: https://www.gnu.org/software/diffutils/manual/ (unified format)."""
+    return int(number) + 1 if count == "0" else int(number)
 
 
 def _line(raw: str, old: int, new: int) -> tuple[Line, int, int]:

@@ -10,7 +10,8 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
@@ -47,10 +48,15 @@ def problem_of(error: DispatcherError | AdapterError) -> Problem:
 
 
 def respond(scope: Scope, problem: Problem) -> Response:
-    """The answer for an error: JSON below /api/, a page elsewhere."""
+    """The answer for an error: JSON below /api/, a message for htmx, which asked for a part of a page, a page elsewhere."""
     if scope["path"].startswith("/api/"):
         return JSONResponse(problem.body(), problem.status)
-    return page("error.html", problem.status, problem=problem)
+    if Headers(scope=scope).get("hx-request") == "true":
+        told: dict[str, Any] = {"text": problem.message, "hint": problem.hint, "error": True, "undo": None, "partial": False}
+        answer = page("shell/toast.html", problem.status, **told)
+        answer.headers.update({"hx-retarget": "#toasts", "hx-reswap": "beforeend"})
+        return answer
+    return page("error.html", problem.status, problem=problem, path=scope["path"])
 
 
 def install(app: FastAPI) -> None:
@@ -82,16 +88,22 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 async def _on_database(request: Request, error: Exception) -> Response:
     assert isinstance(error, OperationalError)
-    log.warning("%s %s: the database does not answer: %s", request.method, request.url.path, error.orig)
-    words = str(error.orig).strip().partition("\n")[0]
+    return respond(request.scope, database_down(request.scope, error))
+
+
+def database_down(scope: Scope, error: SQLAlchemyError) -> Problem:
+    """What is told while the database is away; the log is told too."""
+    words = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+    log.warning("%s %s: the database does not answer: %s", scope["method"], scope["path"], words)
     hint = "check DISPATCHER_DATABASE_URL and the server there; nothing was changed"
-    return respond(request.scope, Problem(503, f"the database does not answer: {words}", hint, code="database_down"))
+    return Problem(503, f"the database does not answer: {words}", hint, code="database_down")
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     words = _WORDS.get(error.status_code, error.detail)
-    hint = "the API is described at /api/v1/openapi.json" if error.status_code in (404, 405) else ""
+    api = request.url.path.startswith("/api/")
+    hint = "the API is described at /api/v1/openapi.json" if error.status_code in (404, 405) and api else ""
     if error.status_code == 413:
         hint = "shorten it, or raise DISPATCHER_MAX_BODY"
     codes = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}

@@ -8,38 +8,29 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, nodes
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from adapters.decode import plain
 from dispatcher.errors import NotFound
 from dispatcher.states import TICKET_STATES
+from web import inert, shell
 from web.assets import static
+from web.markdown import markdown_filter
+from web.who import me
+
+visible = inert.visible
 
 OUTPUT_CHARACTERS = 20_000
 """Of one output on a page; the whole is in the API."""
 
-_HIDDEN = [
-    *(code for code in range(0xA0) if unicodedata.category(chr(code)) == "Cc" and chr(code) not in "\n\t"),
-    # Marks, embeddings, overrides and isolates of direction: https://trojansource.codes
-    *(0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),
-]
-_ESCAPES = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in _HIDDEN}
-_SURROGATES = re.compile("[\ud800-\udfff]")
-
 STATE_WORDS = {state: state.capitalize() for state in TICKET_STATES}
-
-
-def visible(text: str) -> str:
-    """`text` with control characters and lone surrogates as escapes that can be seen; line ends and tabs stay."""
-    text = text.replace("\r\n", "\n").translate(_ESCAPES)
-    return _SURROGATES.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def output(text: str | None, limit: int = OUTPUT_CHARACTERS) -> str:
@@ -72,10 +63,19 @@ def count(number: int | None) -> str:
 
 def when(at: datetime | None) -> Markup:
     """A time, in UTC for those without scripts; the script shows it in the reader's own zone."""
+    return _time(at, Markup("<time"))
+
+
+def ago(at: datetime | None) -> Markup:
+    """A time that the script shows as how long ago it was, with the time itself as its title."""
+    return _time(at, Markup('<time class="ago"'))
+
+
+def _time(at: datetime | None, tag: Markup) -> Markup:
     if at is None:
         return Markup("")
     utc = at.astimezone(UTC)
-    return Markup('<time datetime="{}">{}</time>').format(utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M} UTC")
+    return tag + Markup(' datetime="{}">{}</time>').format(utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M} UTC")
 
 
 def pretty(data: object) -> str:
@@ -95,13 +95,26 @@ def page(template: str, status: int = 200, /, part: str | None = None, **context
 
 def render(template: str, /, part: str | None = None, **context: Any) -> str:
     """A template as text, or only that block of it; raises `NotFound` where it has no such block."""
-    found = _environment.get_template(template)
     if part is None:
-        return found.render(context)
-    block = found.blocks.get(part)
-    if block is None:
+        return _environment.get_template(template).render(context)
+    first, *parents = _chain(template)
+    scope = first.new_context(context)
+    for parent in parents:  # as rendering the whole does for a template that extends others
+        for name, block in parent.blocks.items():
+            scope.blocks.setdefault(name, []).append(block)
+    if part not in scope.blocks:
         raise NotFound(f"this page has no part {part!r}", "open the whole page", "part")
-    return "".join(block(found.new_context(context)))
+    return "".join(scope.blocks[part][0](scope))
+
+
+@cache
+def _chain(name: str) -> list[Template]:
+    """A template and those that it extends."""
+    loader = _environment.loader
+    assert loader is not None
+    extends = _environment.parse(loader.get_source(_environment, name)[0]).find(nodes.Extends)
+    above = _chain(extends.template.as_const()) if extends is not None else []
+    return [_environment.get_template(name), *above]
 
 
 def _finalize(value: Any) -> Any:
@@ -118,8 +131,11 @@ def _make_environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters.update(output=output, span=span, count=count, when=when, pretty=pretty)
-    environment.globals.update(state_words=STATE_WORDS, static=static)
+    environment.filters.update(output=output, span=span, count=count, when=when, ago=ago, pretty=pretty)
+    environment.filters["markdown"] = markdown_filter
+    environment.globals.update(me=me, here=shell.here, waiting=shell.waiting, state_words=STATE_WORDS, static=static)
+    # A part of a page is rendered without what stands before it in its template, so the macros are everywhere.
+    environment.globals["m"] = environment.get_template("macros.html").module
     return environment
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from dispatcher.changes import Stats
 from dispatcher.review import LineComment
 from dispatcher.states import RunState, TicketState, TicketTrigger
 
@@ -61,6 +62,7 @@ class EndpointOut(Out):
     slots_in_use: int = 0
     health: dict[str, Any] | None
     checked_at: AwareDatetime | None
+    retired_at: AwareDatetime | None
     created_at: AwareDatetime
 
 
@@ -76,6 +78,7 @@ class AgentOut(Out):
     max_silence: float
     max_tokens: int
     max_turns: int
+    retired_at: AwareDatetime | None
     created_at: AwareDatetime
 
 
@@ -103,6 +106,12 @@ class CommentOut(Out):
     body: str
     path: str | None
     line: int | None
+    start_line: int | None = None
+    side: str = "new"
+    """new, or old for lines that were removed."""
+    head_sha: str | None = None
+    snippet: str = ""
+    """The lines that it is about, as they were in `head_sha`."""
     review: int | None
     created_at: AwareDatetime
 
@@ -111,6 +120,7 @@ class ReviewOut(Out):
     """A person's verdict on a head commit."""
 
     id: int
+    author: str
     verdict: str
     body: str
     head_sha: str
@@ -171,13 +181,15 @@ class RunOut(Out):
 
 
 class RunDetail(RunOut):
-    """A run with the prompt that it was given."""
+    """A run with the prompt that it was given, the harness's own name for its session, and how much it changed."""
 
     prompt: str
+    session: str | None = None
+    changed: Stats | None = None
 
 
 class TicketOut(Out):
-    """A piece of work on the board; `blocker` is the open one, `run` the newest."""
+    """A piece of work on the board; `blocker` is the open one, `run` the newest, `check` how its checks ended."""
 
     key: str
     project: str
@@ -192,11 +204,14 @@ class TicketOut(Out):
     deletions: int
     files: int
     merged_sha: str | None
+    origin: dict[str, Any] | None = None
+    """Of a GitHub issue: kind, repository, number, url, author, waiting (for a person to accept it), gone."""
     created_at: AwareDatetime
     updated_at: AwareDatetime
     closed_at: AwareDatetime | None
     blocker: BlockerOut | None
     run: RunOut | None
+    check: str | None = None
 
 
 class WorkspaceOut(Out):
@@ -229,6 +244,8 @@ class ActivityOut(Out):
     id: int
     at: AwareDatetime
     kind: str
+    actor: str
+    """Who did it; empty for what the dispatcher did by itself."""
     ticket: str | None
     run: int | None
     project: str | None
@@ -236,13 +253,14 @@ class ActivityOut(Out):
 
 
 class WorkerOut(Out):
-    """A worker process; `runs` are the ids of the runs that it works on."""
+    """A worker process; `runs` are the ids of the runs that it works on, `harnesses` what it found, by their names."""
 
     name: str
     host: str
     pid: int
     version: str
     runs_at_once: int
+    harnesses: dict[str, Any]
     started_at: datetime
     seen_at: datetime
     alive: bool
@@ -359,6 +377,10 @@ class Changes(Input):
 
     body: str = ""
     comments: list[LineComment] = []
+    drafts: bool = False
+    """Send one's own drafts too; they are drafts no more then."""
+    head: str | None = None
+    """The head commit that was looked at; where the branch has moved since, nothing is sent."""
 
 
 class Discard(Input):

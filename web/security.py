@@ -1,8 +1,9 @@
-"""Keeps other sites away from this one: it has no password, so only its own pages and programs on purpose may drive it.
+"""Keeps other sites away from this one, whoever is logged in: only its own pages, and programs on purpose, may drive it.
 
 A page of another site can make the browser send requests here, and by DNS rebinding even read the answers. So the Host has to
-be a name that is ours, a request that changes something has to come from our own origin or from no browser at all, and what
-we answer may load nothing from elsewhere and be framed by nobody.
+be a name that is ours; a request that changes something has to come from our own origin or from no browser at all; of what is
+only read, another site may have a link followed, and nothing else; and what we answer may load nothing from elsewhere and be
+framed by nobody. That holds for ports of the same machine too, which share its cookies. `web.access` asks who it is.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ HEADERS = {
     "referrer-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 _HOST = re.compile(r"(?P<name>[A-Za-z0-9.\-_]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
@@ -46,7 +48,9 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._settings = settings
-        self._names = {*LOOPBACK, settings.host.lower(), *(name.lower() for name in settings.allowed_hosts)} - {*WILDCARDS}
+        public = urlsplit(settings.public_url).hostname or ""
+        allowed = (name.lower() for name in settings.allowed_hosts)
+        self._names = {*LOOPBACK, settings.host.lower(), public, *allowed} - {*WILDCARDS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -80,6 +84,8 @@ class Guard:
             return Problem(400, f"this site does not answer to {told}", hint, code="foreign_host")
         if scope["method"] not in SAFE and not _own_request(headers, hosts[0]):
             return Problem(403, "another site sent this request", "do it from the dispatcher's own page", code="foreign_origin")
+        if scope["method"] in SAFE and not _link_or_own(headers):
+            return Problem(403, "another site reads this", "open it in a tab of its own", code="foreign_origin")
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdigit():
             return Problem(400, "the request's Content-Length is no number", code="bad_request")
@@ -117,6 +123,16 @@ def _own_request(headers: Headers, host: str) -> bool:
         return site in ("same-origin", "none")
     origin = headers.get("origin")
     return origin is None or urlsplit(origin).netloc.lower() == host.lower()
+
+
+def _link_or_own(headers: Headers) -> bool:
+    """Whether our own page reads this, or no browser does, or somebody follows a link: what web.dev calls an isolation policy.
+
+    Strict cookies do not come along from other sites, but from other ports of this machine they do.
+    """
+    if headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none"):
+        return True
+    return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
 
 
 def _is_address(name: str) -> bool:

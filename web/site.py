@@ -1,4 +1,4 @@
-"""What every request needs: settings, database, doorbell and feed."""
+"""What every request needs: settings, database, doorbell, feed, who may enter, and what goes on in the background."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from fastapi import Depends, Request
 from dispatcher.db import Database
 from dispatcher.queue import Bell
 from dispatcher.settings import Settings
+from web.gate import Gate
+from web.inventory import Inventory
+from web.jobs import Jobs
 from web.stream import Feed
 
 
@@ -21,6 +24,9 @@ class Site:
     database: Database
     bell: Bell | None
     feed: Feed
+    gate: Gate
+    jobs: Jobs
+    inventory: Inventory
 
 
 def _site(request: Request) -> Site:

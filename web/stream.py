@@ -52,6 +52,8 @@ class Event(NamedTuple):
     named: bytes
     plain: bytes
     live: bytes
+    private: bool = False
+    """For administrators alone."""
 
 
 class Keys:
@@ -70,6 +72,7 @@ class Keys:
             "id": row.id,
             "at": row.at.isoformat(),
             "kind": row.kind,
+            "actor": row.actor,
             "ticket": ticket,
             "run": row.run_id,
             "project": ticket.rpartition("-")[0] if ticket else self._project(db, row.project_id),
@@ -146,10 +149,13 @@ class Feed:
         # Another process may have shown an entry that this one has not read yet; a cursor of another database is ahead.
         return min(since, await self._in_thread(self._newest))
 
-    async def events(self, cursor: int, *, ticket_id: int | None = None, form: Form = "named") -> AsyncIterator[bytes]:
+    async def events(
+        self, cursor: int, *, ticket_id: int | None = None, form: Form = "named", private: bool = False
+    ) -> AsyncIterator[bytes]:
         """What one client is sent, from after `cursor` until it goes or the site shuts down.
 
-        What pages need beside an entry is only made while somebody reads the live form; entries from before lack it.
+        `private` entries are left out unless they are asked for. What pages need beside an entry is only made while somebody
+        reads the live form; entries from before lack it.
         """
         self._watchers += form == "live"
         try:
@@ -158,6 +164,8 @@ class Feed:
                 grown = self._grown
                 batch, cursor = await self._after(cursor, ticket_id)
                 for event in batch:
+                    if event.private and not private:
+                        continue
                     yield event.named if form == "named" else event.live if form == "live" else event.plain
                 if cursor >= self.head and not batch:
                     try:
@@ -197,7 +205,8 @@ class Feed:
         data = _json(entry)
         plain = format_sse_event(data_str=data, id=number)
         live = plain if extra is None else format_sse_event(data_str=_json(entry | extra), id=number)
-        return Event(entry["id"], row.ticket_id, format_sse_event(data_str=data, event=row.kind, id=number), plain, live)
+        named = format_sse_event(data_str=data, event=row.kind, id=number)
+        return Event(entry["id"], row.ticket_id, named, plain, live, row.kind.startswith(activity.PRIVATE))
 
     async def _heed(self, bell: Bell) -> None:
         async for _ in bell.listen(POLL_SECONDS):

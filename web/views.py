@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.orm import defer
 from sqlmodel import Session, col, func, select
 
-from dispatcher import board, runs
+from dispatcher import board, roster, runs
 from dispatcher.models import (
     Agent,
     Blocker,
@@ -21,11 +21,12 @@ from dispatcher.models import (
     Review,
     Run,
     Ticket,
-    Worker,
     Workspace,
     utcnow,
 )
+from dispatcher.runstats import run_stats
 from dispatcher.states import HELD_RUN, ticket_triggers
+from dispatcher.transcripts import native_id
 from web.schemas import (
     AgentOut,
     BlockerOut,
@@ -41,9 +42,6 @@ from web.schemas import (
     WorkerOut,
     WorkspaceOut,
 )
-
-ALIVE_SECONDS = 20
-"""A worker writes its heartbeat each 5 s."""
 
 
 def project_out(db: Session, project: Project) -> ProjectOut:
@@ -62,13 +60,12 @@ def agent_out(db: Session, agent: Agent) -> AgentOut:
 
 
 def workers_out(db: Session) -> list[WorkerOut]:
-    """Every worker that there was, those seen last first."""
+    """The workers of the last day, those seen last first."""
     held: dict[str | None, list[int]] = {}
     for name, number in db.exec(select(Run.worker, Run.id).where(col(Run.state).in_(HELD_RUN)).order_by(col(Run.id))):
         held.setdefault(name, []).append(number or 0)
-    since = utcnow() - timedelta(seconds=ALIVE_SECONDS)
-    rows = db.exec(select(Worker).order_by(col(Worker.seen_at).desc()))
-    return [WorkerOut(**_row(row), alive=row.seen_at >= since, runs=held.get(row.name, [])) for row in rows]
+    rows = roster.list_workers(db)
+    return [WorkerOut(**_row(row), alive=roster.alive(row), runs=held.get(row.name, [])) for row in rows]
 
 
 def run_out(db: Session, run: Run) -> RunOut:
@@ -78,7 +75,15 @@ def run_out(db: Session, run: Run) -> RunOut:
 
 def run_detail(db: Session, run: Run) -> RunDetail:
     """One run with its prompt."""
-    return RunDetail(**run_out(db, run).model_dump(), prompt=run.prompt)
+    project = db.get_one(Project, db.get_one(Ticket, run.ticket_id).project_id)
+    changed = run_stats(Path(project.path), [run]).get(run.id or 0)
+    return RunDetail(**run_out(db, run).model_dump(), prompt=run.prompt, session=native_id(db, run), changed=changed)
+
+
+def checks_out(db: Session, run: Run) -> list[CheckOut]:
+    """A run's checks."""
+    rows = db.exec(select(Check).where(Check.run_id == run.id).order_by(col(Check.id)))
+    return [CheckOut(**_row(row), run=row.run_id) for row in rows]
 
 
 def runs_out(db: Session, rows: Sequence[Run]) -> list[RunOut]:
@@ -111,41 +116,65 @@ def tickets_out(db: Session, rows: Sequence[Ticket]) -> list[TicketOut]:
     waiting = select(Blocker).where(col(Blocker.ticket_id).in_(ids), col(Blocker.resolved_at).is_(None))
     blockers = {row.ticket_id: row for row in db.exec(waiting.order_by(col(Blocker.id)))}
     newest = select(func.max(Run.id)).where(col(Run.ticket_id).in_(ids)).group_by(col(Run.ticket_id))
-    latest = list(db.exec(select(Run).where(col(Run.id).in_(newest))))
+    # Prompts are long, and not shown here.
+    latest = list(db.exec(select(Run).where(col(Run.id).in_(newest)).options(defer(col(Run.prompt)))))  # type: ignore[arg-type]
     shown = {run.ticket_id: out for run, out in zip(latest, runs_out(db, latest), strict=True)}
+    checks = _checks_ended(db, [run.id for run in latest])
     return [
         TicketOut(
             **_row(ticket),
             project=projects[ticket.project_id],
             agent=agents[ticket.agent_id] if ticket.agent_id is not None else None,
             blocker=_blocker(blockers[ticket.id]) if ticket.id in blockers else None,
-            run=shown.get(ticket.id or 0),
+            run=run,
+            check=checks.get(run.id) if run is not None else None,
         )
         for ticket in rows
+        for run in [shown.get(ticket.id or 0)]
     ]
 
 
-def ticket_detail(db: Session, ticket: Ticket) -> TicketDetail:
-    """Everything that there is about a ticket."""
+def ticket_detail(db: Session, ticket: Ticket, *, said: bool = True) -> TicketDetail:
+    """Everything about a ticket; without what was `said` its comments, verdicts, blockers and checks are left out."""
     own = runs.list_runs(db, ticket=ticket, limit=1000)
+    detail = TicketDetail(
+        **ticket_out(db, ticket).model_dump(),
+        workspace=_workspace(db, ticket),
+        blockers=[],
+        comments=[],
+        reviews=[],
+        runs=runs_out(db, own),
+        checks=[],
+        triggers=ticket_triggers(ticket.state),
+    )
+    if not said:
+        return detail
     comments = db.exec(select(Comment).where(Comment.ticket_id == ticket.id).order_by(col(Comment.id)))
     reviews = db.exec(select(Review).where(Review.ticket_id == ticket.id).order_by(col(Review.id)))
     blockers = db.exec(select(Blocker).where(Blocker.ticket_id == ticket.id).order_by(col(Blocker.id)))
-    return TicketDetail(
-        **ticket_out(db, ticket).model_dump(),
-        workspace=_workspace(db, ticket),
-        blockers=[_blocker(row) for row in blockers],
-        comments=[comment_out(row) for row in comments],
-        reviews=[ReviewOut(**_row(row), run=row.run_id) for row in reviews],
-        runs=runs_out(db, own),
-        checks=_checks(db, own),
-        triggers=ticket_triggers(ticket.state),
+    return detail.model_copy(
+        update={
+            "blockers": [_blocker(row) for row in blockers],
+            "comments": [comment_out(row) for row in comments],
+            "reviews": [ReviewOut(**_row(row), run=row.run_id) for row in reviews],
+            "checks": _checks(db, own),
+        }
     )
 
 
 def comment_out(comment: Comment) -> CommentOut:
     """One comment."""
     return CommentOut(**_row(comment), review=comment.review_id)
+
+
+def _checks_ended(db: Session, run_ids: Sequence[int | None]) -> dict[int, str]:
+    """By the run: passed where all of its checks did, else how the first that did not has ended."""
+    ended: dict[int, str] = {}
+    rows = db.exec(select(Check.run_id, Check.state).where(col(Check.run_id).in_(run_ids)).order_by(col(Check.id)))
+    for run_id, state in rows:
+        if ended.get(run_id, "passed") == "passed":
+            ended[run_id] = state
+    return ended
 
 
 def _checks(db: Session, own: Sequence[Run]) -> list[CheckOut]:

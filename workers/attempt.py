@@ -120,7 +120,10 @@ async def drive(hands: Hands, case: Case, plan: Plan, door: Door, stop: asyncio.
     ) as process:
         await hands.write(move_run, case.run, "launch", pid=process.pid, started_at=utcnow())
         async with Reporter(hands, case, door, watch, worktree=plan.workspace.path, stop=stop) as reporter:
-            ended = await follow(process, decoder, tails, watch, sink=reporter.take, every=hands.settings.follow_seconds)
+            every = hands.settings.follow_seconds
+            ended = await follow(
+                process, decoder, tails, watch, sink=reporter.take, child_sink=reporter.take_child, every=every
+            )
         exit_code = await (process.stop(hands.settings.grace_seconds) if ended else process.wait())
     return exit_code, ended
 

@@ -12,6 +12,7 @@ from sqlmodel import col, select
 
 from dispatcher.changes import changed_files
 from dispatcher.git import open_repository
+from dispatcher.github.prompt import told_comments, told_ticket
 from dispatcher.models import Blocker, Check, Comment, Run, Ticket, Workspace
 from dispatcher.prompts import Workflow, render
 from workers.hands import Case
@@ -25,12 +26,12 @@ def prompt(db: Db, case: Case, place: Workspace, workflow: Workflow) -> str:
     previous = _previous(db, case.run)
     blocker = _blocker(db, previous)
     context: dict[str, Any] = {
-        "ticket": case.ticket,
+        "ticket": told_ticket(case.ticket),
         "project": case.project,
         "agent": case.agent,
         "run": case.run,
         "instructions": case.agent.instructions,
-        "comments": _comments(db, case.ticket),
+        "comments": told_comments(db, case.ticket, _comments(db, case.ticket)),
         "blocker": blocker,
         "failed_checks": _failed(db, previous),
         "conflicts": blocker.files if blocker is not None and blocker.kind == "conflict" else [],

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from sqlmodel import Session as Db
 from sqlmodel import col, select
 
-from dispatcher import leases, runs
+from dispatcher import leases, logs, runs
 from dispatcher.errors import DispatcherError, FenceLost
 from dispatcher.models import Run, Ticket
 from dispatcher.prompts import parse_workflow
@@ -106,6 +106,13 @@ class Crew:
 
     async def _carry(self, run: Run, stop: asyncio.Event, *, resuming: bool) -> None:
         assert run.id is not None
+        with logs.about(run_id=run.id, ticket_id=run.ticket_id):
+            await self._work_on(run, stop, resuming=resuming)
+        if not self._closing:
+            await self.take()
+
+    async def _work_on(self, run: Run, stop: asyncio.Event, *, resuming: bool) -> None:
+        assert run.id is not None
         try:
             await (self._resume_finishing(run, stop) if resuming else attempt(self._hands, run, stop))
         except FenceLost:
@@ -118,8 +125,6 @@ class Crew:
             await self._fail(run, error)
         finally:
             del self._held[run.id]
-        if not self._closing:
-            await self.take()
 
     async def _resume_finishing(self, run: Run, stop: asyncio.Event) -> None:
         case = await self._hands.read(load_case, run, self._hands.settings)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapters.base import Decoder
+from adapters.base import Branching, ChildItems, Decoder
 from adapters.session import Item
 from workers.limits import Ended, Watch
 from workers.process import Process
@@ -18,6 +18,8 @@ POLL_SECONDS = 0.2
 
 Sink = Callable[[list[Item], str | None], Awaitable[None]]
 """Takes numbered items and the session's native id, and writes them down."""
+ChildSink = Callable[[ChildItems], Awaitable[None]]
+"""Takes what a child session gained, its items numbered."""
 
 
 @dataclass
@@ -66,11 +68,32 @@ class Numbering:
         return [newest[seq] for seq in sorted(newest)]
 
 
+class Children:
+    """The child sessions of a run, each with numbers of its own."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder if isinstance(decoder, Branching) else None
+        self._numberings: dict[str, Numbering] = {}
+
+    def gained(self) -> list[ChildItems]:
+        """What they gained by the last poll."""
+        told = self._decoder.children() if self._decoder is not None else []
+        numberings = [self._numberings.setdefault(child.native_id, Numbering()) for child in told]
+        return [replace(child, items=numbers.number(child.items)) for child, numbers in zip(told, numberings, strict=True)]
+
+
 async def follow(
-    process: Process, decoder: Decoder, tails: list[Tail], watch: Watch, *, sink: Sink, every: float
+    process: Process,
+    decoder: Decoder,
+    tails: list[Tail],
+    watch: Watch,
+    *,
+    sink: Sink,
+    every: float,
+    child_sink: ChildSink | None = None,
 ) -> Ended | None:
     """Follow a process to its end, or until `watch` says that it has to be ended; gives that verdict."""
-    numbering = Numbering()
+    numbering, children = Numbering(), Children(decoder)
     exited = asyncio.ensure_future(process.wait())
     polled, native_id = 0.0, decoder.native_id
     try:
@@ -85,6 +108,9 @@ async def follow(
                 items = numbering.number(items)
                 watch.note(items)
                 await sink(items, native_id)
+            if child_sink is not None:
+                for child in children.gained():
+                    await child_sink(child)
             if grew:
                 watch.heard()
             elif last:

@@ -19,10 +19,10 @@ from arq.worker import Worker as Arq
 from arq.worker import func
 from redis.exceptions import RedisError
 from sqlalchemy.exc import OperationalError
-from sqlmodel import Session as Db
 
+from dispatcher import harnesses, roster
 from dispatcher.db import Database
-from dispatcher.models import Worker, utcnow
+from dispatcher.github.tend import Tender
 from dispatcher.queue import JOB, QUEUE, Bell, to_json
 from dispatcher.settings import Settings
 from workers.crew import Crew
@@ -31,6 +31,8 @@ from workers.hands import Hands
 
 STOP_FLAG_SECONDS = 0.3
 HEARTBEAT_SECONDS = 5.0
+REPORT_SECONDS = 60.0
+"""How often a worker looks which harnesses its machine has."""
 DOORBELL_SECONDS = 0.5
 """How often arq looks for a ring that nobody heard. Looking every 0.02 s instead of listening cost 3 % of a core."""
 
@@ -55,14 +57,17 @@ async def _work(settings: Settings) -> None:
         gateway = await stack.enter_async_context(Gateway())
         hands = Hands(settings, database, gateway, f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}")
         crew = Crew(hands)
-        stack.push_async_callback(hands.write, _sign_off, hands.name)
+        stack.push_async_callback(hands.write, roster.sign_off, hands.name)
         stack.push_async_callback(crew.close)
+        await _beat(hands)
         async with asyncio.TaskGroup() as group:
             duties = [
                 group.create_task(_every(settings.sweep_seconds, crew.take_over, crew.take)),
                 group.create_task(_every(settings.lease_seconds / 3, crew.renew)),
+                group.create_task(_every(settings.github_seconds, Tender(settings, database, hands.name).tend)),
                 group.create_task(_every(STOP_FLAG_SECONDS, crew.heed_stops)),
-                group.create_task(_every(HEARTBEAT_SECONDS, lambda: hands.write(_heartbeat, hands))),
+                group.create_task(_every(HEARTBEAT_SECONDS, lambda: _beat(hands))),
+                group.create_task(_every(REPORT_SECONDS, lambda: _report(hands))),
             ]
             if bell is not None:
                 duties += [group.create_task(_answer(bell, crew)), group.create_task(_listen(bell, crew))]
@@ -133,19 +138,22 @@ async def _dismiss(arq: Arq) -> None:
     await asyncio.gather(*arq.tasks.values(), return_exceptions=True)
 
 
-def _heartbeat(db: Db, hands: Hands) -> None:
-    row = db.get(Worker, hands.name) or Worker(
-        name=hands.name,
+async def _beat(hands: Hands) -> None:
+    await hands.write(
+        roster.beat,
+        hands.name,
         host=socket.gethostname(),
         pid=os.getpid(),
         version=version("ticket-dispatcher"),
         runs_at_once=hands.settings.runs_at_once,
     )
-    row.seen_at = utcnow()
-    db.add(row)
 
 
-def _sign_off(db: Db, name: str) -> None:
-    row = db.get(Worker, name)
-    if row is not None:
-        db.delete(row)
+async def _report(hands: Hands) -> None:
+    """Tell which harnesses this machine has."""
+    try:
+        rows = await asyncio.to_thread(harnesses.list_harnesses, hands.settings.harness_root)
+    except OSError as error:
+        log.warning("the harnesses of this machine cannot be listed (%s); trying again", error)
+        return
+    await hands.write(roster.report, hands.name, harnesses.told(rows))

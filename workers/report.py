@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from adapters.base import ChildItems
 from adapters.redact import Redactor
 from adapters.session import Item
 from dispatcher import runs, transcripts
@@ -51,6 +52,12 @@ class Reporter:
                 done = sum(entry.status == "completed" for entry in item.entries)
                 self._plan = {"plan_done": done, "plan_total": len(item.entries)}
         await self._hands.write(transcripts.put, self._case.run, items, native_id, self._redactor)
+
+    async def take_child(self, child: ChildItems) -> None:
+        """Write provisional items of a session that the run's own has started."""
+        for item in child.items:
+            self._doing = self._redactor.text(doing(item, self._worktree)) or self._doing
+        await self._hands.write(transcripts.put_child, self._case.run, child, self._redactor)
 
     async def _tick(self) -> None:
         while True:

@@ -87,6 +87,14 @@ def confirm(question: str, *, yes: bool) -> None:
         raise typer.Exit(1)
 
 
+def changes(body: dict[str, Any]) -> dict[str, Any]:
+    """What is to be changed, without what was not given; raises `Usage` where that is nothing."""
+    given = {field: value for field, value in body.items() if value is not None}
+    if not given:
+        raise Usage("nothing to change was given", "see the options: --help")
+    return given
+
+
 def clean_question(question: str) -> str:
     """A question that may hold foreign text, safe for a terminal."""
     from dispatcher.commands.output import one_line

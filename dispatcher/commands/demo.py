@@ -62,6 +62,7 @@ def demo(
     Needs no model and no other set-up. Exit status 0 when every ticket ended in review with green tests.
     """
     from dispatcher.commands.up import serve_until_told
+    from dispatcher.entry import login_link
     from dispatcher.stack import Stack
 
     names = [choice.value for choice in Choice if choice is not Choice.all] if harness is Choice.all else [harness.value]
@@ -71,9 +72,11 @@ def demo(
     sample = _sample(settings)
     with scripted_endpoint() as endpoint_url, Stack(settings, say=note) as stack:
         say(f"The board is at {stack.url}", "bold")
+        say(f"Log in: {login_link(settings, stack.url)}")
         _story(settings, stack.url, sample, endpoint_url, names)
         if keep_running:
             say(f"The board is at {stack.url}", "bold")
+            say(f"Log in: {login_link(settings, stack.url)}")
             note("end with Ctrl-C")
             serve_until_told(stack)
         else:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dispatcher.commands.common import Json, Yes, api, confirm, example, group
+from dispatcher.commands.common import Json, Yes, api, changes, confirm, example, group
 from dispatcher.commands.output import Column, as_json, facts, listing, moment, note, say
 
 app = group("endpoint", "The model servers that agents work with.")
@@ -50,11 +50,59 @@ def add(
         say(f"{endpoint['name']}  {endpoint['base_url']} with {endpoint['model']}; try it: dispatcher endpoint check {name}")
 
 
-@app.command("list", epilog=example("dispatcher endpoint list"))
-def list_endpoints(as_data: Json = False) -> None:
+@app.command("edit", epilog=example("dispatcher endpoint edit local --slots 4"))
+def edit(
+    name: Name,
+    *,
+    url: Annotated[str | None, typer.Option(help="Base URL; refused while runs are on it.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model's name on that server.")] = None,
+    key_env: Annotated[str | None, typer.Option(help="Name of the variable that holds the key; '' for none.")] = None,
+    context: Annotated[int | None, typer.Option(help="Context length in tokens.")] = None,
+    output: Annotated[int | None, typer.Option(help="Longest answer in tokens.")] = None,
+    slots: Annotated[int | None, typer.Option(help="Runs that may use it at once.")] = None,
+    as_data: Json = False,
+) -> None:
+    """Change a model server."""
+    body = {
+        "base_url": url,
+        "model": model,
+        "key_env": key_env,
+        "context_length": context,
+        "output_length": output,
+        "slots": slots,
+    }
+    with api() as client:
+        endpoint = client.patch(f"/endpoints/{name}", changes(body))
+    if as_data:
+        as_json(endpoint)
+    else:
+        say(f"{endpoint['name']}  {endpoint['base_url']} with {endpoint['model']}; try it: dispatcher endpoint check {name}")
+
+
+@app.command("retire", epilog=example("dispatcher endpoint retire local --yes"))
+def retire(name: Name, yes: Yes = False) -> None:
+    """Offer a model server to no more agents; its history stays. Refused while agents use it."""
+    confirm(f"Retire endpoint {name}?", yes=yes)
+    with api() as client:
+        client.post(f"/endpoints/{name}/retire")
+    say(f"retired {name}; bring it back: dispatcher endpoint restore {name}")
+
+
+@app.command("restore", epilog=example("dispatcher endpoint restore local"))
+def restore(name: Name) -> None:
+    """Bring a retired model server back."""
+    with api() as client:
+        client.post(f"/endpoints/{name}/restore")
+    say(f"{name} is offered again")
+
+
+@app.command("list", epilog=example("dispatcher endpoint list", "dispatcher endpoint list --all"))
+def list_endpoints(
+    every: Annotated[bool, typer.Option("--all", help="With those that are retired.")] = False, as_data: Json = False
+) -> None:
     """List the model servers."""
     with api() as client:
-        endpoints = client.get("/endpoints")
+        endpoints = client.get("/endpoints", retired=every or None)
     columns = [
         Column("NAME", lambda row: row["name"]),
         Column("MODEL", lambda row: row["model"], cut=True),
@@ -110,7 +158,7 @@ def remove(name: Name, yes: Yes = False) -> None:
 
 def _register(client: Any, found: list[dict[str, Any]]) -> list[str]:
     """Add each server that has a model and is not there yet, under its own name; gives the URLs that were added."""
-    known = client.get("/endpoints")
+    known = client.get("/endpoints", retired=True)
     urls, names = {entry["base_url"] for entry in known}, {entry["name"] for entry in known}
     added = []
     for server in found:
@@ -127,6 +175,8 @@ def _register(client: Any, found: list[dict[str, Any]]) -> list[str]:
 
 
 def _health(row: dict[str, Any]) -> str:
+    if row.get("retired_at"):
+        return "retired"
     health = row.get("health")
     return "not checked" if not health else "usable" if health["ok"] else "not usable"
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dispatcher.commands.common import Json, Yes, api, confirm, example, group
+from dispatcher.commands.common import Json, Yes, api, changes, confirm, example, group
 from dispatcher.commands.output import Column, as_json, facts, listing, say
 
 app = group("project", "The git repositories under the dispatcher's care.")
@@ -50,6 +50,37 @@ def add(
     }
     with api() as client:
         project = client.post("/projects", {field: value for field, value in body.items() if value is not None})
+    if as_data:
+        as_json(project)
+    else:
+        say(f"{project['key']}  {project['path']} on {project['default_branch']}")
+
+
+@app.command("edit", epilog=example("dispatcher project edit SHOP --check 'make test lint'"))
+def edit(
+    key: Key,
+    *,
+    path: Annotated[
+        Path | None, typer.Option(help="Where the repository is now; refused while tickets have worktrees.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What people call it.")] = None,
+    branch: Annotated[str | None, typer.Option(help="The branch that tickets start from.")] = None,
+    check: Annotated[str | None, typer.Option(help="Command that must pass before review; '' for none.")] = None,
+    setup: Annotated[str | None, typer.Option(help="Command that makes a new workspace ready; '' for none.")] = None,
+    merge: Annotated[Merge | None, typer.Option(help="How approved branches are merged.")] = None,
+    as_data: Json = False,
+) -> None:
+    """Change a project; tickets that have begun keep the branch that they began with."""
+    body = {
+        "path": None if path is None else str(path.expanduser().absolute()),
+        "name": name,
+        "default_branch": branch,
+        "check_command": check,
+        "setup_command": setup,
+        "merge_method": None if merge is None else merge.value,
+    }
+    with api() as client:
+        project = client.patch(f"/projects/{key}", changes(body))
     if as_data:
         as_json(project)
     else:

@@ -66,7 +66,7 @@ def list_tickets(
     state: Annotated[TicketState | None, typer.Option(help="In that state.")] = None,
     agent: Annotated[str | None, typer.Option(help="Assigned to that agent.")] = None,
     label: Annotated[str | None, typer.Option("--label", "-l", help="With that label.")] = None,
-    query: Annotated[str | None, typer.Option("--query", "-q", help="With that text in key, title or body.")] = None,
+    query: Annotated[str | None, typer.Option("--query", "-q", help="With those words; label:bug works too.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="So many at most.")] = 200,
     as_data: Json = False,
 ) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import os
 import signal
 import socket
 import threading
+import webbrowser
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dispatcher import logs
 from dispatcher.commands.common import Usage, example, load_settings
 from dispatcher.commands.output import facts, note, say
 
@@ -26,7 +27,9 @@ TEND_SECONDS = 0.5
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; default: 127.0.0.1.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one; default: 8484.")]
-Insecure = Annotated[bool, typer.Option("--insecure-bind", help="Listen for other machines too, though there is no login.")]
+Insecure = Annotated[
+    bool, typer.Option("--insecure-bind", help="Listen for other machines though nobody has logged in or was added yet.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -45,15 +48,16 @@ def up(
     port: Port = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
     insecure: Insecure = False,
+    browser: Annotated[bool, typer.Option("--open", help="Open the board in a browser, logged in.")] = False,
 ) -> None:
     """Start all that one machine needs: web app, worker, and a Redis of its own unless DISPATCHER_REDIS_URL is set."""
     from dispatcher.stack import Stack
 
     settings = load_settings(host=host, port=port)
-    refuse_open_bind(settings.host, insecure)
+    refuse_open_bind(settings, insecure)
     note("starting")
     with Stack(settings, workers, note) as stack:
-        _welcome(stack)
+        _welcome(stack, browser)
         serve_until_told(stack)
     note("stopped")
 
@@ -73,12 +77,11 @@ def web(
     if fd is not None:
         listener = socket.socket(fileno=fd)
     else:
-        refuse_open_bind(settings.host, insecure)
+        refuse_open_bind(settings, insecure)
         if url := running_server(settings):
             raise Conflict(f"already running at {url}", f"end that one first (data folder {settings.home})")
         listener = listen(settings.host, settings.port)
-        say(f"listening at {address(listener)}")
-    _serve(settings, listener)
+    _serve(settings, listener, f"listening at {address(listener)}" if fd is None else "")
 
 
 def worker() -> None:
@@ -86,18 +89,27 @@ def worker() -> None:
     from dispatcher.client import load
 
     settings = load_settings()
-    _log_to_stderr()
+    logs.configure(settings)
     load(WORKER)(settings)
 
 
-def refuse_open_bind(host: str, insecure: bool) -> None:
-    """Refuse to listen for other machines unless that was asked for; raises `Usage`."""
-    if insecure or _loopback(host):
+def refuse_open_bind(settings: Settings, insecure: bool) -> None:
+    """Refuse to listen for other machines before somebody has taken the site in hand; raises `Usage`.
+
+    Each address needs a login, but a site that nobody has entered yet was likely not meant for others. Beyond this machine
+    plain HTTP is warned of: whoever sees the traffic sees the sessions in it.
+    """
+    from dispatcher.entry import is_set_up
+
+    if _loopback(settings.host):
         return
-    raise Usage(
-        f"refusing to listen on {host}: there is no login yet, and whoever reaches the port can run commands on this machine",
-        "reach it through an SSH tunnel or a proxy with a login; --insecure-bind listens there all the same",
-    )
+    if not insecure and not is_set_up(settings):
+        raise Usage(
+            f"refusing to listen on {settings.host}: nobody has logged in yet, no user was added, and agents run commands here",
+            "first add yourself: dispatcher user add NAME --role admin; or --insecure-bind listens there all the same",
+        )
+    if not settings.trusted_proxies:
+        note(f"{settings.host} is reached by plain HTTP: put a proxy with TLS before it, named in DISPATCHER_TRUSTED_PROXIES")
 
 
 def serve_until_told(stack: Stack) -> None:
@@ -117,10 +129,16 @@ def serve_until_told(stack: Stack) -> None:
     note("stopping; once more ends at once")
 
 
-def _welcome(stack: Stack) -> None:
+def _welcome(stack: Stack, browser: bool) -> None:
     from dispatcher.client import open_client
+    from dispatcher.entry import login_link
 
     say(f"The board is at {stack.url}", "bold")
+    link = login_link(stack.settings, stack.url)
+    say(f"Log in: {link}")
+    note("it works once, for 10 minutes; a new one: dispatcher login")
+    if browser and not webbrowser.open(link):
+        note("there is no browser to open it here")
     facts([("data folder", stack.settings.home), ("logs", stack.settings.home / "logs")])
     with open_client(stack.settings.model_copy(update={"url": stack.url})) as client:
         for path, step in (
@@ -136,9 +154,10 @@ def _welcome(stack: Stack) -> None:
     note("end with Ctrl-C")
 
 
-def _serve(settings: Settings, listener: socket.socket) -> None:
+def _serve(settings: Settings, listener: socket.socket, told: str) -> None:
     """Serve on the socket, and tell the data folder's commands where, until SIGTERM or SIGINT."""
     from dispatcher.client import announce, load, withdraw
+    from dispatcher.entry import machine_token
     from dispatcher.stack import address
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -146,19 +165,16 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
 
     # The server sends the signal that ended it once more, to whoever listened for it before; see uvicorn's capture_signals.
     signal.signal(signal.SIGTERM, end)
-    _log_to_stderr()
+    logs.configure(settings)
     # The socket listens already: who comes before the app is ready, waits.
-    announce(settings, address(listener))
-    try:
-        load(SITE)(settings, listener=listener)
-    finally:
-        withdraw(settings)
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("httpx", "httpcore", "alembic", "arq", "uvicorn.access"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    with machine_token(settings) as token:
+        announce(settings, address(listener), token)
+        if told:
+            say(told)
+        try:
+            load(SITE)(settings, listener=listener)
+        finally:
+            withdraw(settings)
 
 
 def _loopback(host: str) -> bool:

@@ -41,6 +41,10 @@ class Endpoint(SQLModel, table=True):
     slots: int = 1
     health: dict[str, Any] | None = Field(default=None, sa_type=JSON)
     checked_at: datetime | None = moment()
+    checking: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    """The check that is under way: since when, and what it waits for."""
+    retired_at: datetime | None = moment()
+    """Since when it is no longer offered; runs that it served stay."""
     created_at: datetime = moment(required=True)
 
     def key(self, environ: Mapping[str, str] = os.environ) -> str:
@@ -61,6 +65,8 @@ class Agent(SQLModel, table=True):
     max_silence: float = 600
     max_tokens: int = 0
     max_turns: int = 100
+    retired_at: datetime | None = moment()
+    """Since when no ticket is assigned to it; its runs stay."""
     created_at: datetime = moment(required=True)
 
 
@@ -72,5 +78,7 @@ class Worker(SQLModel, table=True):
     pid: int
     version: str
     runs_at_once: int
+    harnesses: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    """By a harness's name what it found: version, path and origin, or why there is none."""
     started_at: datetime = moment(required=True)
     seen_at: datetime = moment(required=True)

@@ -24,6 +24,7 @@ class Run(SQLModel, table=True):
             sqlite_where=text("state IN ('queued', 'preparing', 'running', 'finishing')"),
             postgresql_where=text("state IN ('queued', 'preparing', 'running', 'finishing')"),
         ),
+        Index("run_ended", "ended_at"),
         NUMBERED,
     )
 
@@ -93,7 +94,7 @@ class SessionRow(SQLModel, table=True):
     parent_id: int | None = Field(default=None, foreign_key="session.id", index=True)
     native_id: str | None = None
     header: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
-    """The common form without its items and children."""
+    """The common form without its items and children; a child's also has `call`, the `seq` of the item that started it."""
     provisional: bool = True
     skipped: int = 0
     """Items of earlier runs at the head of the same native session that are not stored again."""

@@ -30,6 +30,8 @@ class Ticket(SQLModel, table=True):
     deletions: int = 0
     files: int = 0
     merged_sha: str | None = None
+    origin: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    """Where it came from, for its card: an issue's repository, number, url and author, and whether it waits for a person."""
     created_at: datetime = moment(required=True)
     updated_at: datetime = moment(required=True)
     closed_at: datetime | None = moment()
@@ -72,7 +74,7 @@ class Blocker(SQLModel, table=True):
 class Activity(SQLModel, table=True):
     """The append-only feed of all that happened; `id` is its cursor."""
 
-    __table_args__ = NUMBERED
+    __table_args__ = (Index("activity_actor", "actor", "id"), NUMBERED)
 
     id: int | None = Field(default=None, primary_key=True)
     at: datetime = moment(required=True)
@@ -80,4 +82,6 @@ class Activity(SQLModel, table=True):
     project_id: int | None = Field(default=None, index=True)
     ticket_id: int | None = Field(default=None, index=True)
     run_id: int | None = Field(default=None, index=True)
+    actor: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """The person who did it; empty where the dispatcher did it by itself."""
     data: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.benchmarks import crowd, latency, reading, stream
+from tests.benchmarks import crowd, latency, pages, reading, stream, transcript
 from tests.benchmarks.figures import Figure
 
 BENCHES: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
@@ -17,6 +17,8 @@ BENCHES: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "stream": stream.bench,
     "crowd": crowd.bench,
     "reading": reading.bench,
+    "pages": pages.bench,
+    "transcript": transcript.bench,
 }
 
 

@@ -17,6 +17,7 @@ from dispatcher import transcripts
 from dispatcher.settings import Settings
 from tests.benchmarks.figures import Figure, percentile
 from tests.benchmarks.ground import ground
+from tests.entering import bearer
 from web.app import create_app
 
 LINES = 300
@@ -27,7 +28,7 @@ async def bench(folder: Path) -> list[Figure]:
         config = house.settings.model_copy(update={"redis_url": redis.url})
         async with served(config) as url:
             arrived: dict[int, float] = {}
-            listening = asyncio.create_task(_listen(url, arrived))
+            listening = asyncio.create_task(_listen(url, bearer(house.database), arrived))
             await asyncio.sleep(0.5)
             line = '{"kind":"assistant","text":"\'$(date +%s.%N)\'"}'
             key = house.file(f"i=0; while [ $i -lt {LINES} ]; do tell '{line}'; i=$((i+1)); sleep 0.04; done")
@@ -44,8 +45,9 @@ async def bench(folder: Path) -> list[Figure]:
     ]
 
 
-async def _listen(url: str, arrived: dict[int, float]) -> None:
-    async with httpx.AsyncClient(timeout=None) as client, client.stream("GET", f"{url}/api/v1/events") as response:
+async def _listen(url: str, headers: dict[str, str], arrived: dict[int, float]) -> None:
+    events = f"{url}/api/v1/events"
+    async with httpx.AsyncClient(timeout=None, headers=headers) as client, client.stream("GET", events) as response:
         async for line in response.aiter_lines():
             if line.startswith("data:"):
                 event = json.loads(line[5:])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,22 +11,17 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 import uvicorn
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
+from tests.browser.chromium import MISSING, installed, launched
 from tests.browser.seen import Seen
+from tests.entering import cookie
 from tests.webbing import Web, open_web
 from web.main import bind
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-OPTIONS = [
-    "--no-sandbox",  # the tests run as root where CI does
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+PATIENCE_MS = 15_000
+"""A busy machine is no failure: what does not come within this time does not come."""
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,15 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """The machine's Chromium, headless."""
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
+    if installed() is None:
         if os.environ.get("CI"):
-            pytest.fail("there is no Chromium here: apt install chromium")
-        pytest.skip("there is no Chromium here: apt install chromium")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=OPTIONS)
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
+    async with async_playwright() as playwright, launched(playwright) as browser:
         yield browser
-        await browser.close()
 
 
 @asynccontextmanager
@@ -78,9 +69,10 @@ async def web(tmp_path: Path, repository: Path) -> AsyncIterator[Web]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def context(browser: Browser, web: Web) -> AsyncIterator[BrowserContext]:
-    """A browser profile of the test's own; give `context.new_page()` another tab."""
+    """A browser profile of the test's own, logged in as the administrator; give `context.new_page()` another tab."""
     context = await browser.new_context(base_url=web.url, viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MS)
+    await context.add_cookies([{**cookie(web.url, web.database), "url": web.url, "httpOnly": True, "sameSite": "Strict"}])
     yield context
     await context.close()
 

@@ -77,7 +77,8 @@ async def test_a_blocker_is_answered_and_changes_are_requested(furnished: Web, r
     web.work(other, repository)
     line = {"path": "hello.txt", "line": 1, "body": "Louder"}
     changed = await web.send("POST", f"/tickets/{other}/changes", {"body": "Nearly.", "comments": [line]})
-    assert changed["state"] == "queued" and "hello.txt:1: Louder" in changed["run"]["feedback"]
+    assert changed["state"] == "queued"
+    assert changed["run"]["feedback"] == "Nearly.\n\n1. hello.txt:1:\n```\n1: hello\n```\nLouder"
     detail = await web.send("GET", f"/tickets/{other}")
     assert [(said["path"], said["line"], said["review"]) for said in detail["comments"]] == [
         ("hello.txt", 1, detail["reviews"][0]["id"])
@@ -127,7 +128,7 @@ async def test_tickets_are_edited_moved_and_listed(furnished: Web) -> None:
     assert (await web.send("POST", f"/tickets/{first}/cancel"))["state"] == "cancelled"
     assert (await web.send("POST", f"/tickets/{first}/reopen"))["state"] == "backlog"
     said = await web.send("POST", f"/tickets/{first}/comment", {"body": "Hm", "path": "a b/ü.py", "line": 3}, status=201)
-    assert (said["author"], said["path"], said["line"]) == ("you", "a b/ü.py", 3)
+    assert (said["author"], said["path"], said["line"]) == ("admin", "a b/ü.py", 3)
     kinds = [entry["kind"] for entry in await web.send("GET", f"/activity?ticket={first}")]
     assert kinds[0] == "ticket.filed" and "comment.added" in kinds
 

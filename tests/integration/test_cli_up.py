@@ -129,7 +129,7 @@ def test_a_port_in_use_is_one_line_with_the_fix(cli: Cli) -> None:
 def test_other_machines_are_let_in_on_purpose_only(cli: Cli, command: str) -> None:
     ended = cli.run(command, "--host", "0.0.0.0")
     assert ended.status == 2
-    assert "no login" in ended.err and "--insecure-bind" in ended.err
+    assert "nobody has logged in" in ended.err and "user add NAME --role admin" in ended.err
 
 
 def test_web_and_worker_alone(cli: Cli) -> None:

@@ -54,7 +54,7 @@ class Page(HTMLParser):
             self.scripts.append(given.get("src"))
         if tag == "label" and given.get("for"):
             self._labels.append(given["for"] or "")
-        if tag in ("input", "select", "textarea") and given.get("type") not in ("hidden", "checkbox"):
+        if tag in ("input", "select", "textarea") and given.get("type") not in ("hidden", "checkbox", "radio"):
             self._fields.append(given.get("id") or f"unnamed {tag}")
 
     def handle_endtag(self, tag: str) -> None:
@@ -89,8 +89,9 @@ async def web(tmp_path: Path, repository: Path) -> AsyncIterator[Web]:
 
 async def test_an_empty_board_says_how_to_begin(tmp_path: Path) -> None:
     async with open_web(f"sqlite:///{tmp_path / 'dispatcher.db'}", tmp_path / "data") as web:
-        shown = await page(web, "/")
-    assert "dispatcher project add PATH" in shown.text and "dispatcher agent add" in shown.text
+        answer = await web.client.get("/")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/start")
+        await page(web, "/start")
 
 
 async def test_the_board_shows_each_ticket_in_its_column(web: Web, repository: Path) -> None:
@@ -103,13 +104,13 @@ async def test_the_board_shows_each_ticket_in_its_column(web: Web, repository: P
     shown = await page(web, "/")
     columns = [name for name in shown.ids if name.startswith(("part-", "card-"))]
     assert columns == [
-        "part-new",
+        "part-columns",
         *("part-backlog", f"card-{idle}", "part-queued", f"card-{queued}", "part-running", f"card-{running}"),
-        *("part-blocked", f"card-{blocked}", "part-review", f"card-{reviewed}", "part-done"),
+        *("part-blocked", f"card-{blocked}", "part-review", f"card-{reviewed}", "part-done", "part-cancelled"),
     ]
     assert "edits hello.txt" in shown.text and "Which greeting?" in shown.text and "12.3k tokens" in shown.text
     assert shown.scripts == [static(name) for name in ("js/theme.js", "vendor/htmx.js", "js/app.js", "js/board.js")]
-    filtered = await page(web, "/?q=Number+3&project=WEB")
+    filtered = await page(web, "/?q=%22Number+3%22&project=WEB")
     assert [name for name in filtered.ids if name.startswith("card-")] == [f"card-{blocked}"]
 
 
@@ -118,7 +119,7 @@ async def test_a_ticket_is_filed_assigned_and_withdrawn_by_forms(web: Web) -> No
     assert filed.headers["location"] == "/tickets/WEB-1"
     ticket = await web.send("GET", "/tickets/WEB-1")
     assert (ticket["title"], ticket["body"], ticket["labels"]) == ("Grüße", "a\nb", ["bug", "urgent"])
-    assert (await post(web, "/tickets/WEB-1/assign", agent="coder", back="board", q="x&y")).headers["location"] == "/?q=x%26y"
+    assert (await post(web, "/tickets/WEB-1/assign", agent="coder", back="q=x%26y")).headers["location"] == "/?q=x%26y"
     assert (await post(web, "/tickets/WEB-1/withdraw")).headers["location"] == "/tickets/WEB-1"
     await post(web, "/tickets/WEB-1/comment", body="Mind the umlaut.")
     await post(web, "/tickets/WEB-1/cancel")
@@ -131,11 +132,8 @@ async def test_a_refused_form_keeps_what_was_typed(web: Web) -> None:
     typed = {"title": "x" * 501, "body": "\n  Kept <b>as it is</b>", "labels": "one", "project": "WEB"}
     refused = await post(web, "/tickets", 422, **typed)
     assert "500 is the limit" in refused.text and "put the rest into the body" in refused.text
-    assert 'rows="6">\n\n  Kept &lt;b&gt;as it is&lt;/b&gt;</textarea>' in refused.text
-    assert (
-        f'value="{typed["title"]}" aria-invalid="true"' in refused.text
-        and '<details id="new" class="new" open>' in refused.text
-    )
+    assert 'rows="9">\n\n  Kept &lt;b&gt;as it is&lt;/b&gt;</textarea>' in refused.text
+    assert f'value="{typed["title"]}" aria-invalid="true"' in refused.text and '<h1 id="new-title-words"' in refused.text
     key = await web.ticket()
     unknown = await post(web, f"/tickets/{key}/assign", 404, agent="nobody")
     assert "there is no agent" in unknown.text and "agents: coder" in unknown.text
@@ -161,16 +159,24 @@ async def test_a_blocked_ticket_asks_and_is_answered(web: Web, repository: Path)
 async def test_a_ticket_is_reviewed_by_forms(web: Web, repository: Path) -> None:
     key = await web.ticket(agent="coder", body="In a file.")
     web.work(key, repository)
-    shown = await page(web, f"/tickets/{key}")
-    for told in ("In a file.", "hello.txt", "make test", "passed", "Approve and merge", "git -C", "The change is made."):
-        assert told in shown.text
+    tabs = {
+        "": ("In a file.", "git -C", "The change is made."),
+        "/transcript": ("First I look.", "1 failed"),
+        "/changes": ("hello.txt", "Approve and merge"),
+        "/checks": ("make test", "passed"),
+        "/runs": ("local-coder", "12.0k"),
+    }
+    for tab, words in tabs.items():
+        shown = await page(web, f"/tickets/{key}{tab}")
+        for told in (*words, "Say hello", "assigned to coder"):
+            assert told in shown.text, (tab, told)
     await post(web, f"/tickets/{key}/comment", at="line", path="hello.txt", line="1", body="Why so quiet?")
     moved = await post(web, f"/tickets/{key}/approve", 409, method="merge", head="0" * 40, message="My words")
     assert "has moved since you looked" in moved.text and "My words</textarea>" in moved.text
     head = (await web.send("GET", f"/tickets/{key}"))["workspace"]["head_sha"]
     await post(web, f"/tickets/{key}/approve", method="ff", head=head, message="")
     assert git(repository, "rev-parse", "main") == head
-    done = await page(web, f"/tickets/{key}")
+    done = await page(web, f"/tickets/{key}/changes")
     assert "merged as" in done.text and "hello.txt" in done.text and "Discard the work" not in done.text
 
 
@@ -206,16 +212,17 @@ async def test_the_transcript_of_a_long_run_is_paged(web: Web, repository: Path)
         *(Item(seq=seq, kind="notice", text=f"note {seq}") for seq in range(5, 450)),
     ]
     run_id = web.work(key, repository, result=None, items=items)
-    newest = await page(web, f"/tickets/{key}")
+    newest = await page(web, f"/tickets/{key}/transcript")
     assert "note 449" in newest.text and "note 250" in newest.text and "note 249" not in newest.text
-    first = await page(web, f"/tickets/{key}?run={run_id}&before=50")
+    first = await page(web, f"/tickets/{key}/transcript?run={run_id}&before=50")
     for told in ("The prompt", "Think", "1.5k tokens read", "it broke", "endpoint down", '"a": [', "bold\\x07", "note 49"):
         assert told in first.text
     assert "note 50" not in first.text and "To the newest" in first.text and "Earlier" not in first.text
 
 
 async def test_pages_that_there_are_not(web: Web) -> None:
-    for path, status in (("/tickets/WEB-9", 404), ("/nothing", 404), ("/tickets/WEB-1?run=x", 422), ("/static/../app.py", 404)):
+    paths = {"/tickets/WEB-9": 404, "/nothing": 404, "/tickets/WEB-1/transcript?run=x": 422, "/static/../app.py": 404}
+    for path, status in paths.items():
         assert "To the board" in (await page(web, path, status)).text
     assert (await web.client.get(static("css/base.css"))).headers["content-type"].startswith("text/css")
 

@@ -167,7 +167,7 @@ def test_requested_changes_go_to_the_same_workspace_and_session(desk: Desk) -> N
     comments = [LineComment(path="a.txt", line=1, body="Why?"), LineComment(path="b.txt", body="Missing.")]
     run = desk.do(review.request_changes, key, "Not yet.", comments)
     assert (run.reason, run.resume, run.state) == ("change", "native-1", "queued")
-    assert run.feedback == "Not yet.\n\n- a.txt:1: Why?\n- b.txt: Missing."
+    assert run.feedback == "Not yet.\n\n1. a.txt:1:\nWhy?\n\n2. b.txt (the whole file):\nMissing."
     (verdict,) = desk.all(Review)
     said = desk.all(Comment)
     assert [(one.path, one.line, one.review_id) for one in said] == [("a.txt", 1, verdict.id), ("b.txt", None, verdict.id)]

@@ -66,8 +66,9 @@ class Site:
         return str(max(self.json("ticket", "list"), key=lambda ticket: int(ticket["key"].partition("-")[2]))["key"])
 
     def ticket(self, key: str) -> Any:
-        url = json.loads((self.home / "server.json").read_text())["url"]
-        return httpx.get(f"{url}/api/v1/tickets/{key}", timeout=10).raise_for_status().json()
+        server = json.loads((self.home / "server.json").read_text())
+        headers = {"Authorization": f"Bearer {server['token']}"}
+        return httpx.get(f"{server['url']}/api/v1/tickets/{key}", headers=headers, timeout=10).raise_for_status().json()
 
     def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds

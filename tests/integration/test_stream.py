@@ -26,6 +26,7 @@ from dispatcher.db import Database
 from dispatcher.queue import Bell
 from dispatcher.settings import Settings
 from tests.board import Board
+from tests.entering import bearer
 from web.app import create_app
 from web.main import bind
 
@@ -41,7 +42,10 @@ async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     with bind("127.0.0.1", 0) as listener:
         task = asyncio.create_task(server.serve([listener]))
         base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        async with httpx.AsyncClient(base_url=base, timeout=10, trust_env=False) as client:
+        database = Database(settings.database)
+        headers = bearer(database)
+        database.close()
+        async with httpx.AsyncClient(base_url=base, timeout=10, trust_env=False, headers=headers) as client:
             assert (await client.get("/api/v1/workers")).status_code == 200  # waits until the socket is served
             yield client
         app.state.site.feed.close()
@@ -302,6 +306,9 @@ def test_the_site_ends_at_once_though_clients_listen(tmp_path: Path) -> None:
                 break
             except httpx.ConnectError:
                 time.sleep(0.05)
+        database = Database(settings.database)
+        client.headers.update(bearer(database))
+        database.close()
         with client.stream("GET", f"{url}/api/v1/events") as answer:
             lines = answer.iter_lines()
             assert next(lines) == "retry: 1000"

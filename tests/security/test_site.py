@@ -111,10 +111,21 @@ async def test_another_site_cannot_change_anything(web: Web, method: str, header
         assert (answer.status_code == 403) != allowed, (path, answer.status_code)
 
 
-@pytest.mark.parametrize("headers", [headers for headers, _ in REQUESTS])
-async def test_reading_is_not_refused_but_never_shared(web: Web, headers: dict[str, str]) -> None:
-    answer = await web.client.get("/api/v1/status", headers=headers)
-    assert answer.status_code == 200
+READS = [
+    *((headers, headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")) for headers, _ in REQUESTS),
+    ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, True),  # a link
+    ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}, False),
+    ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "object"}, False),
+    ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"}, False),
+    ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}, False),
+]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/status", "/", "/api/v1/events?ticket=NONE-1"])
+@pytest.mark.parametrize(("headers", "allowed"), READS)
+async def test_another_site_may_link_here_and_read_nothing(web: Web, headers: dict[str, str], path: str, allowed: bool) -> None:
+    answer = await web.client.get(path, headers=headers)
+    assert (answer.status_code != 403) == allowed
     assert not [name for name in answer.headers if name.startswith("access-control-")]
     assert answer.headers["cross-origin-resource-policy"] == "same-origin"
 
@@ -188,7 +199,8 @@ async def test_what_others_wrote_is_inert(web: Web, repository: Path, text: str)
     blocked = runs.Result("block", "question", stored, "question", evidence=stored)
     web.work(key, repository, result=blocked, items=items)
     await web.send("POST", f"/tickets/{key}/comment", {"body": f"C {text}", "path": text, "line": 1}, status=201)
-    pages = [await web.client.get(path) for path in ("/", f"/tickets/{key}", f"/tickets/{key}/discard")]
+    tabs = [f"/tickets/{key}{tab}" for tab in ("", "/transcript", "/changes", "/checks", "/runs", "/discard")]
+    pages = [await web.client.get(path) for path in ("/", *tabs)]
     pages.append(await web.client.get("/", params={"q": title[:20], "project": text}))
     pages.append(await web.client.post(f"/tickets/{key}/approve", data={"message": text, "method": text}))
     pages.append(await web.client.post("/tickets", data={"project": text, "title": text, "body": text, "labels": text}))

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from dispatcher import access
+from dispatcher.commands.common import Usage
 from dispatcher.commands.up import refuse_open_bind
+from dispatcher.db import Database
 from dispatcher.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -40,9 +44,22 @@ def test_only_the_web_app_is_reachable_and_only_from_this_machine() -> None:
     assert ports == {"web": [f"127.0.0.1:{Settings.model_fields['port'].default}:{Settings.model_fields['port'].default}"]}
 
 
-def test_the_web_app_starts_with_the_address_that_it_is_given() -> None:
+def test_the_web_app_starts_with_the_address_that_it_is_given_once_there_is_a_user(tmp_path: Path) -> None:
     web = _services()["web"]
-    refuse_open_bind(web["environment"]["DISPATCHER_HOST"], "--insecure-bind" in web["command"])
+    settings = Settings(home=tmp_path, host=web["environment"]["DISPATCHER_HOST"])
+    assert web["command"] == ["web"]
+    with pytest.raises(Usage, match="nobody has logged in"):
+        refuse_open_bind(settings, insecure=False)
+    database = Database(settings.database)
+    with database.transaction() as db:
+        access.add_user(db, "ada", "admin")
+    database.close()
+    refuse_open_bind(settings, insecure=False)
+
+
+def test_the_file_says_how_to_log_in_first() -> None:
+    text = (PROJECT / "compose.yaml").read_text()
+    assert "docker compose run --rm web user add NAME --role admin" in text
 
 
 def test_the_image_copies_what_there_is() -> None:

@@ -172,6 +172,34 @@ def test_polling_tells_what_is_new_once(tmp_path: Path) -> None:
     database.connection.close()
 
 
+def test_child_sessions_are_told_apart_while_they_run(tmp_path: Path) -> None:
+    path = tmp_path / "opencode.db"
+    database = Database(path)
+    database.session("old", 1)
+    database.session("old child", 1, parent="old")
+    tail = Tail(path, Path("/w"), None)
+    for at, (id, parent) in enumerate((("root", None), ("child", "root"), ("grandchild", "child"), ("stranger", "old")), 2):
+        database.session(id, at, parent)
+
+    def say(session: str, seq: int, text: str) -> None:
+        part = {"id": f"{session}-{seq}", "messageID": "m", "type": "text", "text": text}
+        database.event(session, seq, "message.part.updated", {"part": part, "time": 6})
+
+    for session in ("old child", "root", "child", "grandchild", "stranger"):
+        say(session, 0, f"I am {session}")
+    assert [item.text for item in tail.poll()] == ["I am root"]
+    told = [(one.native_id, one.parent, one.title, [item.text for item in one.items]) for one in tail.children()]
+    assert told == [
+        ("child", "root", "child", ["I am child"]),
+        ("grandchild", "child", "grandchild", ["I am grandchild"]),
+    ]
+    assert (tail.poll(), tail.children()) == ([], [])
+    say("child", 1, "And more.")
+    tail.poll()
+    assert [[item.text for item in one.items] for one in tail.children()] == [["And more."]]
+    database.connection.close()
+
+
 def test_an_error_told_twice_is_one(tmp_path: Path) -> None:
     database = Database(tmp_path / "opencode.db")
     tail = Tail(tmp_path / "opencode.db", Path("/w"), None)

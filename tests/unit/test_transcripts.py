@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from adapters.base import ChildItems
 from adapters.redact import Redactor
 from adapters.session import Item, Session, Usage
-from dispatcher import transcripts
+from dispatcher import activity, reading, transcripts
 from dispatcher.errors import FenceLost
 from dispatcher.models import Run
 from tests.board import Board
@@ -73,6 +74,33 @@ def test_a_continued_session_whose_history_was_compacted_is_cut_by_the_items_own
     with board.database.transaction() as db:
         transcripts.replace(db, second, whole, NOTHING)
     assert texts(board, second) == ["d"]
+
+
+def test_a_child_is_told_of_while_it_runs(board: Board) -> None:
+    run = held(board)
+    with board.database.transaction() as db:
+        transcripts.put_child(db, run, ChildItems("ses_2", "ses_1", "Explore", [item(0, "too early")]), NOTHING)
+        assert reading.tree(db, run) == []
+        started = Item(seq=1, kind="tool_call", tool="task", extra={"session": "ses_2"})
+        transcripts.put(db, run, [item(0, "a"), started], "ses_1", NOTHING)
+        transcripts.put_child(db, run, ChildItems("ses_2", "ses_1", "Explore", [item(0, "x"), item(1, "y")]), NOTHING)
+        transcripts.put_child(db, run, ChildItems("ses_3", "ses_2", None, [item(0, "deep")]), NOTHING)
+        transcripts.put_child(db, run, ChildItems("ses_2", "ses_1", "Explore", [item(1, "Y"), item(2, "z")]), NOTHING)
+    with board.database.reading() as db:
+        root, child, grandchild = reading.tree(db, run)
+        assert (child.name, child.parent, child.call, child.count, child.header["title"]) == ("ses_2", "", 1, 3, "Explore")
+        assert (root.count, grandchild.name, grandchild.parent, grandchild.call) == (2, "ses_3", "ses_2", None)
+        assert [data["text"] for data in reading.window(db, child, range(3))] == ["x", "Y", "z"]
+        told = [entry.data for entry in activity.since(db, 0) if entry.kind == "run.items"]
+        assert [(data.get("session"), data["seqs"]) for data in told] == [
+            (None, [0, 1]),
+            ("ses_2", [0, 1]),
+            ("ses_3", [0]),
+            ("ses_2", [1, 2]),
+        ]
+    with board.database.transaction() as db:
+        transcripts.replace(db, run, Session(harness="goose", native_id="ses_1", items=[item(0, "a")]), NOTHING)
+        assert [branch.count for branch in reading.tree(db, run)] == [1]
 
 
 def test_a_stale_worker_writes_no_items(board: Board) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query
 from fastapi.concurrency import run_in_threadpool
-from redis.exceptions import RedisError
 from sqlalchemy.engine import make_url
 from starlette.responses import StreamingResponse
 
 from dispatcher import activity, board
 from dispatcher.errors import Invalid
+from web.access import Me
+from web.health import redis_state
 from web.schemas import ActivityOut, StatusOut, WorkerOut
 from web.site import Here, Site
 from web.stream import entries
@@ -21,20 +21,21 @@ from web.views import workers_out
 
 router = APIRouter()
 
-PING_SECONDS = 1.0
-
 
 @router.get("/activity", tags=["feed"], summary="List activity", response_model=list[ActivityOut])
-def list_activity(
+def list_activity(  # noqa: PLR0917 - each is a field of the query
     site: Here,
+    me: Me,
     since: Annotated[int, Query(ge=0)] = 0,
     ticket: str | None = None,
+    actor: Annotated[str | None, Query(description="who did it; empty for what the dispatcher did by itself")] = None,
     limit: Annotated[int, Query(ge=1, le=5000)] = 500,
 ) -> list[dict[str, Any]]:
-    """The entries after the cursor `since`, oldest first."""
+    """The entries after the cursor `since`, oldest first; those on logins and rights are for administrators."""
     with site.database.reading() as db:
         of = board.get_ticket(db, ticket).id if ticket is not None else None
-        return entries(db, activity.since(db, since, ticket_id=of, limit=limit))
+        rows = activity.since(db, since, ticket_id=of, actor=actor, private=me.may("admin"), limit=limit)
+        return entries(db, rows)
 
 
 @router.get(
@@ -45,8 +46,9 @@ def list_activity(
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {}}, "description": "Server-sent events without end."}},
 )
-async def follow_activity(
+async def follow_activity(  # noqa: PLR0917 - each is a field of the query
     site: Here,
+    me: Me,
     since: Annotated[int | None, Query(ge=0, description="cursor to begin after; without it, only what is new")] = None,
     ticket: str | None = None,
     named: Annotated[bool, Query(description="send each entry's kind as the event's name")] = True,
@@ -56,7 +58,7 @@ async def follow_activity(
     cursor = await site.feed.start_at(cursor_of(last_event_id) if last_event_id else since)
     of = await run_in_threadpool(_ticket_id, site, ticket) if ticket is not None else None
     headers = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
-    events = site.feed.events(cursor, ticket_id=of, form="named" if named else "plain")
+    events = site.feed.events(cursor, ticket_id=of, form="named" if named else "plain", private=me.may("admin"))
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
@@ -70,7 +72,7 @@ def list_workers(site: Here) -> list[WorkerOut]:
 @router.get("/status", tags=["status"], summary="What runs where")
 async def get_status(site: Here) -> StatusOut:
     """Version, stores, workers, and the number of tickets in each state."""
-    redis = await _redis(site)
+    redis = await redis_state(site)
     return await run_in_threadpool(_status, site, redis)
 
 
@@ -85,17 +87,6 @@ def _status(site: Site, redis: Literal["ok", "away", "none"]) -> StatusOut:
             counts=board.count_states(db),
             cursor=activity.newest(db),
         )
-
-
-async def _redis(site: Site) -> Literal["ok", "away", "none"]:
-    if site.bell is None:
-        return "none"
-    try:
-        async with asyncio.timeout(PING_SECONDS):
-            await site.bell.redis.ping()
-    except (RedisError, OSError, TimeoutError):
-        return "away"
-    return "ok"
 
 
 def cursor_of(text: str) -> int:

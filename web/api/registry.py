@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.concurrency import run_in_threadpool
 
-from dispatcher import agents, endpoints, harnesses, projects
-from dispatcher.discovery import Found
+from dispatcher import agents, endpoints, harnesses, projects, retiring, roster
+from dispatcher.discovery import Found, ports_of
 from dispatcher.errors import DispatcherError
 from dispatcher.models import Endpoint, Project
 from dispatcher.probing import Health
+from web.fleet_schemas import EditAgent, EditEndpoint, EditProject
 from web.schemas import AgentOut, EndpointOut, NewAgent, NewEndpoint, NewProject, ProjectOut
 from web.site import Here, Site
 from web.views import agent_out, endpoint_out, project_out
 
 router = APIRouter()
+
+Retired = Annotated[bool, Query(description="with those that are retired")]
 
 
 @router.get("/projects", tags=["projects"], summary="List the projects")
@@ -44,6 +47,14 @@ def get_project(site: Here, key: str) -> ProjectOut:
     return shown.model_copy(update={"notes": _notes(project)})
 
 
+@router.patch("/projects/{key}", tags=["projects"], summary="Change a project")
+def edit_project(site: Here, key: str, body: EditProject) -> ProjectOut:
+    """Change what is given; work that has begun keeps the branch that it began with."""
+    project = projects.edit_project(site.database, key, **body.model_dump())
+    with site.database.reading() as db:
+        return project_out(db, project)
+
+
 @router.delete("/projects/{key}", tags=["projects"], summary="Remove a project", status_code=204)
 def remove_project(site: Here, key: str) -> None:
     """Let a project go with its closed tickets, worktrees and branches; the repository stays."""
@@ -51,10 +62,10 @@ def remove_project(site: Here, key: str) -> None:
 
 
 @router.get("/endpoints", tags=["endpoints"], summary="List the endpoints")
-def list_endpoints(site: Here) -> list[EndpointOut]:
+def list_endpoints(site: Here, retired: Retired = False) -> list[EndpointOut]:
     """Every endpoint, with its slots in use and what its last check found."""
     with site.database.reading() as db:
-        return [endpoint_out(db, endpoint) for endpoint in endpoints.list_endpoints(db)]
+        return [endpoint_out(db, endpoint) for endpoint in endpoints.list_endpoints(db, retired=retired)]
 
 
 @router.post("/endpoints", tags=["endpoints"], summary="Add an endpoint", status_code=201)
@@ -65,9 +76,38 @@ def add_endpoint(site: Here, body: NewEndpoint) -> EndpointOut:
 
 
 @router.post("/endpoints/discover", tags=["endpoints"], summary="Find model servers on this machine")
-async def discover_endpoints() -> list[Found]:
-    """Ask the usual local ports of Ollama, LM Studio, vLLM, llama.cpp, SGLang and LiteLLM."""
-    return await endpoints.discover()
+async def discover_endpoints(site: Here) -> list[Found]:
+    """Ask the usual local ports of Ollama, LM Studio, vLLM, llama.cpp, SGLang and LiteLLM, and DISPATCHER_DISCOVERY_PORTS."""
+    return await endpoints.discover(ports_of(site.settings.discovery_ports))
+
+
+@router.get("/endpoints/{name}", tags=["endpoints"], summary="Show an endpoint")
+def get_endpoint(site: Here, name: str) -> EndpointOut:
+    """One endpoint."""
+    with site.database.reading() as db:
+        return endpoint_out(db, endpoints.get_endpoint(db, name))
+
+
+@router.patch("/endpoints/{name}", tags=["endpoints"], summary="Change an endpoint")
+def edit_endpoint(site: Here, name: str, body: EditEndpoint) -> EndpointOut:
+    """Change what is given; address and key stay while runs are on it."""
+    with site.database.transaction() as db:
+        endpoint = endpoints.get_endpoint(db, name)
+        return endpoint_out(db, endpoints.edit_endpoint(db, endpoint, **body.model_dump()))
+
+
+@router.post("/endpoints/{name}/retire", tags=["endpoints"], summary="Retire an endpoint")
+def retire_endpoint(site: Here, name: str) -> EndpointOut:
+    """Offer it no more; its history stays. Refused while agents use it."""
+    with site.database.transaction() as db:
+        return endpoint_out(db, retiring.retire_endpoint(db, name))
+
+
+@router.post("/endpoints/{name}/restore", tags=["endpoints"], summary="Bring an endpoint back")
+def restore_endpoint(site: Here, name: str) -> EndpointOut:
+    """Offer a retired endpoint again."""
+    with site.database.transaction() as db:
+        return endpoint_out(db, retiring.restore_endpoint(db, name))
 
 
 @router.delete("/endpoints/{name}", tags=["endpoints"], summary="Remove an endpoint", status_code=204)
@@ -92,10 +132,10 @@ def list_harnesses(site: Here) -> list[dict[str, Any]]:
 
 
 @router.get("/agents", tags=["agents"], summary="List the agents")
-def list_agents(site: Here) -> list[AgentOut]:
-    """Every agent."""
+def list_agents(site: Here, retired: Retired = False) -> list[AgentOut]:
+    """Every agent that tickets may be assigned to."""
     with site.database.reading() as db:
-        return [agent_out(db, agent) for agent in agents.list_agents(db)]
+        return [agent_out(db, agent) for agent in agents.list_agents(db, retired=retired)]
 
 
 @router.post("/agents", tags=["agents"], summary="Add an agent", status_code=201)
@@ -112,11 +152,39 @@ def get_agent(site: Here, name: str) -> AgentOut:
         return agent_out(db, agents.get_agent(db, name))
 
 
+@router.patch("/agents/{name}", tags=["agents"], summary="Change an agent")
+def edit_agent(site: Here, name: str, body: EditAgent) -> AgentOut:
+    """Change what is given; a run under way keeps what it began with."""
+    with site.database.transaction() as db:
+        return agent_out(db, agents.edit_agent(db, agents.get_agent(db, name), **body.model_dump()))
+
+
+@router.post("/agents/{name}/retire", tags=["agents"], summary="Retire an agent")
+def retire_agent(site: Here, name: str) -> AgentOut:
+    """Assign no more to it; its live runs go on, its history stays."""
+    with site.database.transaction() as db:
+        return agent_out(db, retiring.retire_agent(db, name))
+
+
+@router.post("/agents/{name}/restore", tags=["agents"], summary="Bring an agent back")
+def restore_agent(site: Here, name: str) -> AgentOut:
+    """Offer a retired agent again."""
+    with site.database.transaction() as db:
+        return agent_out(db, retiring.restore_agent(db, name))
+
+
 @router.delete("/agents/{name}", tags=["agents"], summary="Remove an agent", status_code=204)
 def remove_agent(site: Here, name: str) -> None:
     """Refused while tickets have it."""
     with site.database.transaction() as db:
         agents.remove_agent(db, agents.get_agent(db, name))
+
+
+@router.delete("/workers/{name}", tags=["status"], summary="Forget a worker", status_code=204)
+def forget_worker(site: Here, name: str) -> None:
+    """Take a dead worker off the list; refused while it lives or has runs in hand."""
+    with site.database.transaction() as db:
+        roster.forget(db, name)
 
 
 def _notes(project: Project) -> list[str]:

@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 
-from dispatcher import board, runs, transcripts
+from dispatcher import board, reading, runs, transcripts
+from dispatcher.atif import to_atif
 from dispatcher.errors import NotFound
 from dispatcher.states import RunState
 from web.logs import LOG_NAMES, read_log
-from web.schemas import RunDetail, RunOut
+from web.schemas import CheckOut, RunDetail, RunOut
 from web.site import Here
-from web.views import run_detail, run_out, runs_out
+from web.views import checks_out, run_detail, run_out, runs_out
 
 router = APIRouter(tags=["runs"])
 
@@ -31,9 +32,16 @@ def list_runs(
 
 @router.get("/runs/{run_id}", summary="Show a run")
 def get_run(site: Here, run_id: int) -> RunDetail:
-    """One run, with the prompt that it was given."""
+    """One run, with the prompt that it was given, and how much it changed."""
     with site.database.reading() as db:
         return run_detail(db, runs.get_run(db, run_id))
+
+
+@router.get("/runs/{run_id}/checks", summary="A run's checks")
+def list_checks(site: Here, run_id: int) -> list[CheckOut]:
+    """Each check command with its result and the end of what it printed; the whole is in the log `check`."""
+    with site.database.reading() as db:
+        return checks_out(db, runs.get_run(db, run_id))
 
 
 @router.post("/runs/{run_id}/stop", summary="Stop a run")
@@ -47,21 +55,25 @@ def stop_run(site: Here, run_id: int) -> RunOut:
 
 @router.get("/runs/{run_id}/items", summary="Items of a run's session")
 def list_items(
-    site: Here, run_id: int, after: int = -1, limit: Annotated[int, Query(ge=1, le=5000)] = 500
+    site: Here, run_id: int, after: int = -1, limit: Annotated[int, Query(ge=1, le=5000)] = 500, session: str = ""
 ) -> list[dict[str, Any]]:
-    """The items whose `seq` is above `after`, in order, in the common form."""
+    """The items whose `seq` is above `after`, in order, in the common form; of a child session where one is named by its id."""
     with site.database.reading() as db:
-        return transcripts.items_after(db, runs.get_run(db, run_id), after, limit)
+        run = runs.get_run(db, run_id)
+        if not session:
+            return transcripts.items_after(db, run, after, limit)
+        branch = reading.pick(reading.tree(db, run), session)
+        return reading.window_after(db, branch, after, limit)
 
 
 @router.get("/runs/{run_id}/session", summary="A run's session")
-def get_session(site: Here, run_id: int) -> dict[str, Any]:
-    """The whole session in the common form, with its children and losses."""
+def get_session(site: Here, run_id: int, form: Literal["common", "atif"] = "common") -> dict[str, Any]:
+    """The whole session with its children and losses, in the common form or as an ATIF document."""
     with site.database.reading() as db:
         session = transcripts.load(db, runs.get_run(db, run_id))
     if session is None:
         raise NotFound(f"run {run_id} has no session yet", "it has one as soon as its harness says something", "run")
-    return session.to_json()
+    return to_atif(session) if form == "atif" else session.to_json()
 
 
 @router.get(

@@ -15,6 +15,8 @@ from web.schemas import Answer, Assign, CommentOut, EditTicket, NewComment, NewT
 from web.site import Here, Site
 from web.views import comment_out, ticket_detail, ticket_out, tickets_out
 
+QUERY = "words in key, title or body, and qualifiers as in label:bug agent:coder state:review -is:closed key:WEB-1"
+
 router = APIRouter(tags=["tickets"])
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -28,7 +30,7 @@ def list_tickets(  # noqa: PLR0917 - each is a field of the query
     state: TicketState | None = None,
     agent: str | None = None,
     label: str | None = None,
-    q: Annotated[str | None, Query(description="text in key, title or body")] = None,
+    q: Annotated[str | None, Query(description=QUERY)] = None,
     limit: Limit = 200,
     offset: Offset = 0,
 ) -> list[TicketOut]:

@@ -1,16 +1,26 @@
 // Parts of a page that are fetched again when something happens, and morphed in place:
 //   <section id="part-head" data-refresh="/tickets/WEB-1?part=head" data-refresh-on="ticket. run." data-refresh-ticket="WEB-1">
-// `data-refresh-on` are beginnings of kinds (all without it). A form that somebody types in, or has typed in, is left alone.
+// `data-refresh-on` are beginnings of kinds (all without it); `data-refresh-every="5"` fetches each so many seconds too, while the
+// page is seen. A form that somebody types in, or has typed in, is left alone. One fetch of a part is under way at a time, and
+// what was changed meanwhile by something else is not overwritten. A hidden page catches up when it is seen again.
+import { told, toast } from "./toasts.js";
+
 const QUIET_MS = 30; // after an event, for those that come with it
 const PAUSE_MS = 400; // between two fetches of one part
-const waiting = new WeakMap();
-const fetched = new WeakMap();
+const RETRY_MS = [1000, 2000, 5000, 10_000, 30_000];
+const states = new WeakMap();
+const parts = () => document.querySelectorAll("[data-refresh]");
+
+function of(part) {
+  if (!states.has(part)) states.set(part, { timer: 0, busy: false, again: false, fetched: 0, changed: 0, failed: 0 });
+  return states.get(part);
+}
 
 function concerns(part, entry) {
   const { refreshOn, refreshTicket, refreshProject } = part.dataset;
   if (refreshTicket && entry.ticket !== refreshTicket) return false;
   if (refreshProject && entry.project !== refreshProject) return false;
-  return !refreshOn || refreshOn.split(" ").some((kind) => entry.kind.startsWith(kind));
+  return refreshOn === undefined || refreshOn.split(" ").some((kind) => kind && entry.kind.startsWith(kind));
 }
 
 export function typedIn(form) {
@@ -27,29 +37,104 @@ export function typedIn(form) {
 
 // What the reader is in the middle of stays as it is while `swap` runs.
 export async function keeping(part, swap) {
-  const kept = [...part.querySelectorAll("form")].filter(typedIn);
+  const kept = [...part.querySelectorAll("form:not([hx-morph-skip])")].filter(typedIn);
   for (const form of kept) form.setAttribute("hx-morph-skip", "");
   try { await swap(); } finally { for (const form of kept) form.removeAttribute("hx-morph-skip"); }
 }
 
-export async function refresh(part) {
-  fetched.set(part, Date.now());
-  const answer = await fetch(part.dataset.refresh, { headers: { "HX-Request": "true", Accept: "text/html" } });
-  if (!answer.ok || !part.isConnected) return;
-  const text = await answer.text();
-  await keeping(part, () => htmx.swap({ sourceElement: part, target: part, text, swap: "outerMorph" }));
+let putting = 0;
+
+async function put(part, text) {
+  const focused = part.contains(document.activeElement) ? document.activeElement : null;
+  putting += 1;
+  try { await keeping(part, () => htmx.swap({ sourceElement: part, target: part, text, swap: "outerMorph" })); } finally { putting -= 1; }
   document.dispatchEvent(new CustomEvent("refreshed", { detail: part }));
+  // What had the focus is gone, and no module of the page has found a better place for it.
+  if (focused && !focused.isConnected && document.activeElement === document.body) (document.getElementById(focused.id) || document.getElementById("main"))?.focus({ preventScroll: true });
+}
+
+// The part is no more, or not for this reader: it says so and is left as it was.
+function end(part, answer, text) {
+  const { message, hint } = told(text);
+  const notice = document.createElement("p");
+  notice.className = "notice notice-amber";
+  notice.setAttribute("role", "status");
+  notice.textContent = [message || (answer.status === 404 ? "This is no longer there." : `This can no longer be shown: the answer was ${answer.status}.`), hint].filter(Boolean).join(" ");
+  if (part.matches("tr, tbody, ul, ol, table, dl")) part.before(notice); else part.prepend(notice);
+  part.removeAttribute("data-refresh");
+}
+
+function fail(part, state) {
+  state.failed += 1;
+  part.classList.add("stale");
+  // A lost connection is told at the top of the page already.
+  if (state.failed === 2 && document.getElementById("live")?.dataset.state === "open" && !document.querySelector("#toasts .toast-stale")) {
+    toast("A part of this page could not be brought up to date", { error: true, hint: "It is tried again." }).classList.add("toast-stale");
+  }
+  const delay = RETRY_MS[Math.min(state.failed, RETRY_MS.length) - 1];
+  clearTimeout(state.timer);
+  state.timer = setTimeout(() => run(part), delay);
+}
+
+async function get(url) {
+  try {
+    const answer = await fetch(url, { headers: { "HX-Request": "true", Accept: "text/html" } });
+    return { answer, text: await answer.text() };
+  } catch {
+    return { answer: null, text: "" }; // nobody answered
+  }
+}
+
+export async function refresh(part) {
+  const state = of(part);
+  if (state.busy) { state.again = true; return; }
+  Object.assign(state, { busy: true, again: false, fetched: Date.now() });
+  const changed = state.changed;
+  try {
+    const { answer, text } = await get(part.dataset.refresh);
+    if (!part.isConnected || !part.dataset.refresh) return;
+    if (!answer) { fail(part, state); return; }
+    const login = answer.status === 401 || (answer.redirected && new URL(answer.url).pathname === "/login");
+    if (login) { document.dispatchEvent(new CustomEvent("live:status", { detail: "login" })); return; }
+    if (answer.status >= 500 || answer.status === 429) { fail(part, state); return; }
+    if (!answer.ok) { end(part, answer, text); return; }
+    if (state.failed) { state.failed = 0; part.classList.remove("stale"); document.querySelector("#toasts .toast-stale")?.remove(); }
+    if (state.changed !== changed) { state.again = true; return; }
+    await put(part, text);
+  } finally {
+    state.busy = false;
+    if (state.again && part.isConnected) soon(part);
+  }
+}
+
+function run(part) {
+  of(part).timer = 0;
+  if (!part.isConnected || !part.dataset.refresh) return;
+  if (document.hidden && !("refreshHidden" in part.dataset)) { of(part).again = true; return; }
+  refresh(part);
 }
 
 export function soon(part) {
-  if (waiting.has(part)) return;
-  const delay = Math.max(QUIET_MS, (fetched.get(part) || 0) + PAUSE_MS - Date.now());
-  waiting.set(part, setTimeout(() => {
-    waiting.delete(part);
-    refresh(part).catch((error) => console.warn("cannot refresh", part.id, error));
-  }, delay));
+  const state = of(part);
+  if (state.busy) { state.again = true; return; }
+  if (state.timer) return;
+  state.timer = setTimeout(() => run(part), Math.max(QUIET_MS, state.fetched + PAUSE_MS - Date.now()));
 }
 
-const parts = () => document.querySelectorAll("[data-refresh]");
 document.addEventListener("live", ({ detail }) => { for (const part of parts()) if (concerns(part, detail)) soon(part); });
 document.addEventListener("live:behind", () => { for (const part of parts()) soon(part); });
+document.addEventListener("live:status", ({ detail }) => { if (detail === "open") for (const part of parts()) if (of(part).failed) soon(part); });
+document.addEventListener("visibilitychange", () => { if (!document.hidden) for (const part of parts()) if (of(part).again) soon(part); });
+// What the reader's own action put into a part is newer than an answer that is still on its way.
+document.addEventListener("htmx:before:swap", ({ detail }) => {
+  if (putting) return;
+  for (const { target } of detail.tasks || []) {
+    const changed = typeof target === "string" ? document.querySelector(target) : target;
+    for (const part of changed ? parts() : []) if (part.contains(changed) || changed.contains(part)) of(part).changed += 1;
+  }
+});
+setInterval(() => {
+  for (const part of document.querySelectorAll("[data-refresh][data-refresh-every]")) {
+    if (!document.hidden && Date.now() - of(part).fetched >= Number(part.dataset.refreshEvery) * 1000) soon(part);
+  }
+}, 1000);

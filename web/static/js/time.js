@@ -6,9 +6,27 @@ export function span(seconds) {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
+const relative = new Intl.RelativeTimeFormat([], { numeric: "auto" });
+const UNITS = [["year", 31_536_000], ["month", 2_592_000], ["day", 86_400], ["hour", 3600], ["minute", 60]];
+
+export function ago(seconds) {
+  const [unit, size] = UNITS.find(([, least]) => Math.abs(seconds) >= least) || ["second", 1];
+  return unit === "second" ? "just now" : relative.format(-Math.trunc(seconds / size), unit);
+}
+
+// <time class="ago">: how long ago it was, the time itself as its title.
+function age(root = document) {
+  for (const time of root.querySelectorAll("time.ago[datetime]")) {
+    const at = new Date(time.dateTime);
+    const text = ago((Date.now() - at) / 1000);
+    if (time.textContent !== text) { time.title = at.toLocaleString(); time.textContent = text; }
+  }
+}
+
 export function localise(root = document) {
   const today = new Date().toDateString();
-  for (const time of root.querySelectorAll("time[datetime]")) {
+  age(root);
+  for (const time of root.querySelectorAll("time[datetime]:not(.ago)")) {
     const at = new Date(time.dateTime);
     const text = at.toLocaleString([], at.toDateString() === today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
     if (time.textContent !== text) { time.title = at.toLocaleString(); time.textContent = text; }
@@ -24,4 +42,5 @@ function tick() {
 
 localise();
 setInterval(tick, 1000);
+setInterval(age, 20_000);
 for (const event of ["htmx:after:swap", "refreshed"]) document.addEventListener(event, () => { localise(); tick(); });

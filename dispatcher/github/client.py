@@ -1,0 +1,197 @@
+"""The one way to GitHub's API: gidgethub does the talking, over our own HTTP client.
+
+gidgethub and not githubkit: it pages, signs as an App and reads the limits' headers, in eighty kilobytes and without a network
+layer of its own. githubkit brings thirty megabytes of generated models of which a dozen fields would be used, caches between us
+and what we compare, and waits out limits by itself, where an outbox has to know of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from typing import Any
+
+import gidgethub
+import httpx
+from gidgethub.abc import GitHubAPI
+from gidgethub.apps import get_jwt
+
+from dispatcher.errors import DispatcherError, Unavailable
+from dispatcher.github import secrets
+from dispatcher.github.text import at
+from dispatcher.models import GitHubRepo, utcnow
+from dispatcher.settings import Settings
+
+SECONDS = 20.0
+AGENT = f"ticket-dispatcher/{version('ticket-dispatcher')}"
+API_VERSION = "2022-11-28"
+LONGEST_WAIT = 3700.0
+"""A limit of GitHub's is over within an hour."""
+_TOKENS: dict[tuple[str, str, str], tuple[str, datetime]] = {}
+"""Installation tokens by API, App and installation, with their end: they hold for an hour."""
+
+
+class Away(Unavailable):
+    """GitHub does not answer, or asks to be left alone: try again after `wait` seconds, nothing is lost."""
+
+    def __init__(self, message: str, wait: float = 0.0) -> None:
+        super().__init__(message, "it is tried again by itself")
+        self.wait = min(wait, LONGEST_WAIT)
+
+
+class Refused(DispatcherError):
+    """GitHub answered, and it will answer the same again: `code` is its status."""
+
+    status = 502
+
+    def __init__(self, message: str, code: int, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.code = code
+
+
+class Hub(GitHubAPI):
+    """GitHub's REST API as one repository's App or token. Every call raises `Away` or `Refused`, and nothing else."""
+
+    def __init__(self, http: httpx.AsyncClient, repo: GitHubRepo, *, token: str, app_key: str) -> None:
+        super().__init__(AGENT, oauth_token=None, base_url=repo.api_url)
+        self._http = http
+        self._repo = repo
+        self._given = token
+        self._app_key = app_key
+        self.at = f"/repos/{repo.repository}"
+        """Where the repository's own calls begin."""
+        self.is_app = bool(repo.app_id)
+
+    async def _request(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        if not url.startswith(self.base_url.rstrip("/") + "/"):
+            raise Away(f"GitHub named a page at {httpx.URL(url).host}, which is not asked")  # the token goes nowhere else
+        send = {**headers, "x-github-api-version": API_VERSION}
+        # A renamed repository is followed to its new place for reading; what writes is told of it instead.
+        answer = await self._http.request(method, url, headers=send, content=body, follow_redirects=method == "GET")
+        return answer.status_code, answer.headers, answer.content
+
+    async def sleep(self, seconds: float) -> None:
+        """As the library asks for it."""
+        await asyncio.sleep(seconds)
+
+    async def token(self) -> str:
+        """What we prove ourselves with: the token, or one of our installation's that holds for some minutes more."""
+        repo = self._repo
+        if not repo.app_id:
+            return self._given
+        name = (repo.api_url, repo.app_id, repo.installation_id)
+        found = _TOKENS.get(name)
+        if found is None or found[1] < utcnow() + timedelta(minutes=5):
+            path = f"/app/installations/{repo.installation_id}/access_tokens"
+            made = await _tell(self.post(path, None, data=b"", jwt=self._jwt()))
+            found = _TOKENS[name] = (made["token"], at(made["expires_at"]))
+        return found[0]
+
+    async def get(self, path: str, **query: Any) -> Any:
+        """One thing."""
+        return await _tell(self.getitem(_query(path, query), None, oauth_token=await self.token()))
+
+    async def all(self, path: str, key: str | None = "items", pages: int = 50, **query: Any) -> list[Any]:
+        """All of a list, page by page; `key` is where a list is within an object."""
+        token, found = await self.token(), []
+        rows = self.getiter(_query(path, {"per_page": 100, **query}), None, oauth_token=token, iterable_key=key)
+
+        async def read() -> None:
+            async for row in rows:
+                found.append(row)
+                if len(found) >= pages * 100:
+                    return
+
+        await _tell(read())
+        return found
+
+    async def send(self, method: str, path: str, data: dict[str, Any]) -> Any:
+        """Something that changes GitHub."""
+        call: Any = {"POST": self.post, "PATCH": self.patch}[method]
+        return await _tell(call(path, None, data=data, oauth_token=await self.token()))
+
+    async def me(self) -> tuple[str, int]:
+        """Who we are there: login and number."""
+        if not self._repo.app_id:
+            user = await self.get("/user")
+            return str(user["login"]), int(user["id"])
+        app = await _tell(self.getitem("/app", None, jwt=self._jwt()))
+        bot = f"{app['slug']}[bot]"
+        user = await self.get(f"/users/{bot}")
+        return bot, int(user["id"])
+
+    def _jwt(self) -> str:
+        """What proves that we are the App, for some minutes."""
+        try:
+            return get_jwt(app_id=self._repo.app_id, private_key=self._app_key)
+        except Exception as error:  # the cryptography below has many words for a text that is no key
+            hint = "download a private key in the App's settings, then: dispatcher github token KEY --app-key FILE"
+            raise Refused(f"the App's private key cannot be used: {error}".partition("\n")[0], 401, hint) from error
+
+
+@asynccontextmanager
+async def connect(settings: Settings, repo: GitHubRepo, project_key: str) -> AsyncIterator[Hub]:
+    """The API for a project's repository; raises `Refused` where its token or key is missing."""
+    what: secrets.What = "app_key" if repo.app_id else "token"
+    secret = secrets.read(settings, project_key, what)
+    if not secret:
+        hint = f"set {secrets.variable(project_key, what)}, or: dispatcher github token {project_key}"
+        raise Refused(f"there is no {what.replace('_', ' ')} for {repo.repository}", 401, hint)
+    # The environment's proxy counts: GitHub is outside.
+    async with httpx.AsyncClient(timeout=SECONDS) as http:
+        yield Hub(http, repo, token=secret if what == "token" else "", app_key=secret if what == "app_key" else "")
+
+
+async def _tell(call: Any) -> Any:
+    """What the call gives; its troubles as ours."""
+    try:
+        return await call
+    except gidgethub.HTTPException as error:
+        raise _trouble(error) from error
+    except httpx.HTTPError as error:
+        words = str(error) or type(error).__name__
+        raise Away(f"GitHub does not answer: {words}") from error
+    except (gidgethub.GitHubException, ValueError, KeyError, TypeError) as error:
+        # A proxy's page instead of JSON, a key that is no key: it may be another answer the next time.
+        raise Away(f"GitHub's answer cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _trouble(error: gidgethub.HTTPException) -> DispatcherError:
+    code, headers = int(error.status_code), error.headers
+    limited = "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"
+    if code == 429 or (code == 403 and limited) or (code == 403 and "secondary rate" in str(error)):
+        return Away(f"GitHub's limit is reached: {error}", _wait(headers))
+    if code >= 500 or code == 408:
+        return Away(f"GitHub has a fault ({code})", _wait(headers) if "retry-after" in headers else 0.0)
+    if isinstance(error, gidgethub.RedirectionException):
+        return Refused("the repository has moved on GitHub", code, "connect it again under its new name")
+    hints = {
+        401: "the token or key is not valid (any more): make a new one, then: dispatcher github token KEY",
+        403: "the token may not do this: give it read and write access to issues, pull requests and contents",
+        404: "there is no such thing there, or the token may not see it",
+        410: "it was deleted there, or issues are switched off",
+    }
+    return Refused(f"GitHub refuses: {error}", code, hints.get(code, ""))
+
+
+def _wait(headers: Mapping[str, str]) -> float:
+    """How long to stay away, in seconds: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api"""
+    try:
+        if "retry-after" in headers:
+            return max(1.0, float(headers["retry-after"]))
+        if "x-ratelimit-reset" in headers:
+            return max(1.0, float(headers["x-ratelimit-reset"]) - time.time())
+    except ValueError:
+        pass
+    return 60.0
+
+
+def _query(path: str, query: dict[str, Any]) -> str:
+    kept = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{httpx.QueryParams(kept)}" if kept else path

@@ -1,0 +1,175 @@
+"""The catch-up: GitHub tells of each event once, so what happened while nobody listened is asked for.
+
+What it finds goes into the same inbox as deliveries, under a name made of what it is and when it changed, so that it is worked
+off by the same code, once. A person's reading of the list tells how it came: `catch-up:...`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete
+from sqlmodel import Session, col, select
+
+from dispatcher.github import triggers
+from dispatcher.github.inbox import KEPT, receive
+from dispatcher.github.remarks import remark
+from dispatcher.github.text import at, stamp
+from dispatcher.github.work import Work, find_issue
+from dispatcher.models import GitHubDelivery, GitHubPull, GitHubRepo, utcnow
+
+OVERLAP = timedelta(seconds=90)
+"""Read twice: GitHub's lists lag behind its events, and clocks differ."""
+GRACE = timedelta(seconds=60)
+"""A delivery may take so long; what is older and was not delivered, was missed."""
+NAME = "catch-up"
+
+
+async def reconcile(work: Work) -> int:
+    """Ask for all that changed since the last time; gives how much of it was news. Raises `Away` and `Refused`."""
+    begun = utcnow()
+    hub, since = work.hub, work.repo.seen_until
+    # An empty `since` is the first time with the wish to have what is open already.
+    query: dict[str, Any] = {"since": stamp(since - OVERLAP), "state": "all"} if since else {"state": "open"}
+    issues = await hub.all(f"{hub.at}/issues", sort="updated", direction="asc", **query)
+    news = 0
+    for issue in issues:
+        if "pull_request" not in issue:
+            news += await _issue(work, issue)
+    comments = (
+        await hub.all(f"{hub.at}/issues/comments", sort="updated", direction="asc", since=query.get("since")) if since else []
+    )
+    for comment in comments:
+        news += await _comment(work, comment)
+    for pull in await work.read(_open_pulls, work.repo_id):
+        news += await _pull(work, pull)
+    await work.write(_done, work.repo_id, begun, max((at(one["updated_at"]) for one in issues), default=None))
+    return news
+
+
+async def _issue(work: Work, issue: dict[str, Any]) -> int:
+    known = await work.read(find_issue, work.repo_id, int(issue["number"]))
+    news = 0
+    if known is None or at(issue["updated_at"]) > known[0].changed_at:
+        news += await _put(work, "issues", "edited", {"issue": issue}, f"issue:{issue['number']}:{issue['updated_at']}")
+    return news + await _trigger(work, issue, known[0].triggered_at if known else None)
+
+
+async def _trigger(work: Work, issue: dict[str, Any], looked_at: datetime | None) -> int:
+    """A label or an assignment that asks for a run: who put it there stands in the issue's events."""
+    names = [str(label["name"]) for label in issue.get("labels") or []]
+    people = [str(person["login"]) for person in issue.get("assignees") or []]
+    asks = triggers.of_labels(names) or next((triggers.of_assignee(work.repo, login) for login in people), None)
+    if issue["state"] != "open" or asks is None:
+        return 0
+    news = 0
+    for event in await work.hub.all(f"{work.hub.at}/issues/{issue['number']}/events"):
+        if event["event"] not in ("labeled", "assigned") or (looked_at is not None and at(event["created_at"]) <= looked_at):
+            continue
+        told = {name: event[name] for name in ("label", "assignee") if name in event}
+        payload = {"issue": issue | {"updated_at": event["created_at"]}, "sender": event.get("actor"), **told}
+        if triggers.of_issue_event(work.repo, event["event"], payload) is not None:
+            news += await _put(work, "issues", event["event"], payload, f"event:{event['id']}")
+    return news
+
+
+async def _comment(work: Work, comment: dict[str, Any]) -> int:
+    number = int(str(comment["issue_url"]).rpartition("/")[2])
+    if work.ours(comment.get("user")) or not await work.read(_is_news, work.repo_id, comment):
+        return 0
+    issue = await work.hub.get(f"{work.hub.at}/issues/{number}")
+    payload = {"issue": issue, "comment": comment, "sender": comment.get("user")}
+    action = "created" if await work.read(_is_new, work.repo_id, int(comment["id"])) else "edited"
+    return await _put(work, "issue_comment", action, payload, f"comment:{comment['id']}:{comment['updated_at']}")
+
+
+async def _pull(work: Work, pull: GitHubPull) -> int:
+    """A pull request of ours: whether it was merged or closed, its reviews, and its checks."""
+    number, news = pull.number, 0
+    found = await work.hub.get(f"{work.hub.at}/pulls/{number}")
+    if found["state"] != "open":
+        news += await _put(work, "pull_request", "closed", {"pull_request": found}, f"pull:{number}:{found['updated_at']}")
+    for review in await work.hub.all(f"{work.hub.at}/pulls/{number}/reviews"):
+        if review["state"] == "PENDING" or await work.read(_review_known, work.repo_id, int(review["id"])):
+            continue
+        payload = {"pull_request": found, "review": review, "sender": review.get("user")}
+        news += await _put(work, "pull_request_review", "submitted", payload, f"review:{review['id']}")
+    if found["state"] == "open" and pull.pushed_sha and pull.checked_sha != pull.pushed_sha:
+        runs = await work.hub.all(f"{work.hub.at}/commits/{pull.pushed_sha}/check-runs", key="check_runs", filter="latest")
+        told = [[run["name"], run["status"], run.get("conclusion")] for run in runs]
+        if told and [[one["name"], one["conclusion"]] for one in pull.checks] != [
+            [name, end or state] for name, state, end in told
+        ]:
+            mark = hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+            suite = {"check_suite": {"head_sha": pull.pushed_sha}}
+            news += await _put(work, "check_suite", "completed", suite, f"checks:{pull.pushed_sha[:12]}:{mark}")
+    return news
+
+
+async def _put(work: Work, event: str, action: str, payload: dict[str, Any], name: str) -> int:
+    return int(await work.write(_receive, work.repo_id, event, {"action": action, **payload}, f"{NAME}:{name}"))
+
+
+def _receive(db: Session, repo_id: int, event: str, payload: dict[str, Any], guid: str) -> bool:
+    repo = db.get_one(GitHubRepo, repo_id)
+    delivered, missed, refused = repo.delivered_at, repo.missed, repo.refused
+    news = receive(db, repo, guid, event, payload)
+    # It was no delivery: whether the webhook works, it does not say. What a delivery brings a little later is no miss.
+    repo.delivered_at, repo.missed, repo.refused = delivered, missed, refused
+    if news and _changed(payload) < utcnow() - GRACE and not _first(repo):
+        repo.missed, repo.missed_at = missed + 1, utcnow()
+    db.add(repo)
+    return news
+
+
+def _changed(payload: dict[str, Any]) -> datetime:
+    for name, field in (
+        ("review", "submitted_at"),
+        ("comment", "updated_at"),
+        ("issue", "updated_at"),
+        ("pull_request", "updated_at"),
+    ):
+        part = payload.get(name)
+        if isinstance(part, dict) and part.get(field):
+            return at(part[field])
+    return utcnow()
+
+
+def _first(repo: GitHubRepo) -> bool:
+    return repo.seen_until is None
+
+
+def _open_pulls(db: Session, repo_id: int) -> list[GitHubPull]:
+    query = select(GitHubPull).where(GitHubPull.repo_id == repo_id, GitHubPull.state == "open")
+    return list(db.exec(query.where(col(GitHubPull.number).is_not(None))))
+
+
+def _is_new(db: Session, repo_id: int, remote_id: int) -> bool:
+    return remark(db, repo_id, "comment", remote_id) is None
+
+
+def _is_news(db: Session, repo_id: int, comment: dict[str, Any]) -> bool:
+    if remark(db, repo_id, "ours", int(comment["id"])) is not None:
+        return False
+    known = remark(db, repo_id, "comment", int(comment["id"]))
+    return known is None or at(comment["updated_at"]) > known.changed_at
+
+
+def _review_known(db: Session, repo_id: int, remote_id: int) -> bool:
+    return remark(db, repo_id, "review", remote_id) is not None
+
+
+def _done(db: Session, repo_id: int, begun: datetime, newest: datetime | None) -> None:
+    """The next time begins at the newest that GitHub showed, by its own clock; at ours where it showed nothing at all."""
+    repo = db.get_one(GitHubRepo, repo_id)
+    repo.seen_until = max(filter(None, (repo.seen_until, newest)), default=begun)
+    repo.reconciled_at = utcnow()
+    db.add(repo)
+    old = (
+        col(GitHubDelivery.repo_id) == repo_id,
+        col(GitHubDelivery.state) != "waiting",
+        col(GitHubDelivery.received_at) < utcnow() - KEPT,
+    )
+    db.execute(delete(GitHubDelivery).where(*old).execution_options(synchronize_session=False))

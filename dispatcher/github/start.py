@@ -1,0 +1,78 @@
+"""A trigger pulled on GitHub becomes a run, where its sender may do that."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlmodel import Session
+
+from dispatcher import activity, board, review, runs
+from dispatcher.actor import acting_as
+from dispatcher.agents import offered_agent
+from dispatcher.errors import DispatcherError
+from dispatcher.github.sync import accept, fix_text
+from dispatcher.github.triggers import Asked
+from dispatcher.github.trust import Sender, Verdict
+from dispatcher.github.work import find_issue, name_of
+from dispatcher.models import GitHubIssue, Ticket
+
+
+class Call(NamedTuple):
+    """A trigger: the issue as the sender saw it, what is asked for, by whom, whether they may, and when it was."""
+
+    issue: dict[str, Any]
+    asked: Asked
+    sender: Sender
+    verdict: Verdict
+    when: datetime
+
+
+def start(db: Session, repo_id: int, call: Call) -> str:
+    """Do what was asked, once; gives what came of it in words.
+
+    A trigger that is not newer than the newest that was looked at has been looked at: deliveries come twice and in any order,
+    and opening an issue with a label sends two of them.
+    """
+    payload, asked, sender, verdict, when = call
+    found = find_issue(db, repo_id, int(payload["number"]))
+    if found is None:
+        return "there is no ticket of that issue"
+    issue, ticket = found
+    if issue.triggered_at is not None and when <= issue.triggered_at:
+        return "this trigger was looked at already"
+    issue.triggered_at = when
+    db.add(issue)
+    if not verdict.allowed:
+        activity.record(db, "github.refused", ticket=ticket, sender=sender.login, agent=asked.agent, why=verdict.why)
+        return f"no run: {verdict.why}"
+    try:
+        agent = offered_agent(db, asked.agent).name
+    except DispatcherError as error:
+        activity.record(db, "github.refused", ticket=ticket, sender=sender.login, agent=asked.agent, why=error.line())
+        return f"no run: {error.line()}"
+    with acting_as(name_of(sender.login)):
+        fix_text(db, issue, ticket, payload)
+        accept(db, ticket, name_of(sender.login))
+        return _set_to_work(db, issue, ticket, agent, asked.words)
+
+
+def _set_to_work(db: Session, issue: GitHubIssue, ticket: Ticket, agent: str, words: str) -> str:
+    if ticket.state == "queued":
+        board.withdraw(db, ticket)
+    if ticket.state == "blocked":
+        blocker = board.open_blocker(db, ticket)
+        if blocker is not None and blocker.kind == "question" and not words.strip():
+            return "the agent asks a question: answer it in a comment"
+        board.answer(db, ticket, words, agent=agent)
+        return f"{ticket.key} goes on with {agent}"
+    if ticket.state == "review" and words.strip():
+        ticket.agent_id = offered_agent(db, agent).id
+        review.request_changes(db, ticket, words)
+        return f"{ticket.key} goes back to {agent}"
+    if ticket.state != "backlog" or runs.live_run(db, ticket) is not None:
+        return f"no run: {ticket.key} is {ticket.state}"
+    if words.strip():
+        board.comment(db, ticket, words)
+    board.assign(db, ticket, agent)
+    return f"{ticket.key} is assigned to {agent}"

@@ -1,0 +1,151 @@
+"""One worker of many looks after each repository: inbox, outbox, catch-up, under a lease in the database."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import update
+from sqlmodel import Session, col, select
+
+from dispatcher import leases
+from dispatcher.db import Database
+from dispatcher.errors import DispatcherError
+from dispatcher.github.client import Away, connect
+from dispatcher.github.events import handle
+from dispatcher.github.inbox import waiting, work_off
+from dispatcher.github.outbox import owed, owes
+from dispatcher.github.reconcile import reconcile
+from dispatcher.github.sending import send_all
+from dispatcher.github.work import Work
+from dispatcher.models import GitHubRepo, Project, utcnow
+from dispatcher.settings import Settings
+
+LEASE_SECONDS = 30.0
+ROUNDS = 20
+"""Of inbox and outbox in one pass: what one does gives the other something to do."""
+FIRST_WAIT, LAST_WAIT = 2.0, 600.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class Tender:
+    """Looks after all repositories, in the name of one worker."""
+
+    def __init__(self, settings: Settings, database: Database, name: str) -> None:
+        self._settings = settings
+        self._database = database
+        self._name = name
+
+    async def tend(self) -> None:
+        """One look at each repository; what stands in the way of one is written at it, and hinders no other."""
+        for repo_id in await asyncio.to_thread(self._due):
+            async with self._leased(repo_id) as mine:
+                if mine:
+                    await self._look_after(repo_id)
+
+    async def _look_after(self, repo_id: int) -> None:
+        try:
+            await self._pass(repo_id)
+        except DispatcherError as error:
+            await asyncio.to_thread(
+                self._write, _stumbled, repo_id, error.line(), error.wait if isinstance(error, Away) else 0.0
+            )
+        except Exception as error:
+            # A fault of ours in one repository's work: told where people look, and tried again, since nothing of it is lost.
+            log.exception("the work on GitHub repository %s failed in the dispatcher itself", repo_id)
+            told = f"a fault of the dispatcher: {type(error).__name__}: {error}"
+            await asyncio.to_thread(self._write, _stumbled, repo_id, told, 0.0)
+
+    async def _pass(self, repo_id: int) -> None:
+        repo, project = await asyncio.to_thread(self._load, repo_id)
+        async with connect(self._settings, repo, project.key) as hub:
+            work = Work(self._settings, self._database, repo, project, hub)
+            every = timedelta(seconds=self._settings.github_reconcile_seconds)
+            if repo.reconciled_at is None or repo.reconciled_at + every <= utcnow():
+                await reconcile(work)
+            for _ in range(ROUNDS):
+                if not await work_off(work, handle) + await send_all(work):
+                    break
+        if repo.fault:
+            await asyncio.to_thread(self._write, _recovered, repo_id)
+
+    @contextlib.asynccontextmanager
+    async def _leased(self, repo_id: int) -> AsyncIterator[bool]:
+        """The lease, renewed while the work goes on; False where another worker has it."""
+        if not await asyncio.to_thread(self._write, take_lease, repo_id, self._name):
+            yield False
+            return
+        keeper = asyncio.create_task(self._keep(repo_id))
+        try:
+            yield True
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+            await asyncio.to_thread(self._write, give_lease, repo_id, self._name)
+
+    async def _keep(self, repo_id: int) -> None:
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / 3)
+            await asyncio.to_thread(self._write, take_lease, repo_id, self._name)
+
+    def _due(self) -> list[int]:
+        with self._database.reading() as db:
+            now = utcnow()
+            rested = col(GitHubRepo.paused_until).is_(None) | (col(GitHubRepo.paused_until) <= now)
+            rows = db.exec(select(GitHubRepo).where(rested).order_by(col(GitHubRepo.id)))
+            return [row.id for row in rows if row.id is not None and self._has_work(db, row, row.id)]
+
+    def _has_work(self, db: Session, repo: GitHubRepo, repo_id: int) -> bool:
+        """Whether there is anything to do, so that idle repositories cost no write."""
+        since = repo.reconciled_at
+        due = since is None or since + timedelta(seconds=self._settings.github_reconcile_seconds) <= utcnow()
+        return due or bool(waiting(db, repo_id, 1) or owed(db, repo_id, 1)) or owes(db, repo)
+
+    def _load(self, repo_id: int) -> tuple[GitHubRepo, Project]:
+        with self._database.reading() as db:
+            repo = db.get_one(GitHubRepo, repo_id)
+            return repo, db.get_one(Project, repo.project_id)
+
+    def _write(self, use_case: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._database.transaction() as db:
+            return use_case(db, *args, **kwargs)
+
+
+def take_lease(db: Session, repo_id: int, name: str) -> bool:
+    """Take or renew the lease, by the database's clock; False while another worker has it."""
+    now = leases.now(db)
+    free = col(GitHubRepo.lease_until).is_(None) | (col(GitHubRepo.lease_until) < now) | (GitHubRepo.lease_holder == name)
+    query = update(GitHubRepo).where(col(GitHubRepo.id) == repo_id, free)
+    done = db.execute(query.values(lease_holder=name, lease_until=now + timedelta(seconds=LEASE_SECONDS)))
+    return getattr(done, "rowcount", 0) == 1
+
+
+def give_lease(db: Session, repo_id: int, name: str) -> None:
+    """Give the lease back."""
+    mine = (col(GitHubRepo.id) == repo_id, col(GitHubRepo.lease_holder) == name)
+    db.execute(update(GitHubRepo).where(*mine).values(lease_until=None))
+
+
+def _stumbled(db: Session, repo_id: int, why: str, wait: float) -> None:
+    """Leave GitHub alone for as long as it asks, else for longer each time."""
+    repo = db.get_one(GitHubRepo, repo_id)
+    repo.failures += 1
+    pause = wait or min(FIRST_WAIT * 2 ** (repo.failures - 1), LAST_WAIT)
+    repo.paused_until, repo.fault = utcnow() + timedelta(seconds=pause), why[:2000]
+    db.add(repo)
+    log.warning("GitHub, %s: %s; the next look is in %.0f s", repo.repository, why, pause)
+
+
+def _recovered(db: Session, repo_id: int) -> None:
+    repo = db.get_one(GitHubRepo, repo_id)
+    repo.failures, repo.fault, repo.paused_until = 0, "", None
+    db.add(repo)
+    log.info("GitHub, %s: it works again", repo.repository)

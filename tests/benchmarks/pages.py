@@ -1,0 +1,223 @@
+"""The board in a real browser: its weight, how soon it can be used, and how soon twenty browsers show what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+from dispatcher import board
+from dispatcher.client import running_server
+from dispatcher.db import Database
+from dispatcher.embedded import EmbeddedRedis
+from dispatcher.models import Agent, Endpoint, Project, Run, Ticket
+from dispatcher.projects import add_project
+from dispatcher.queue import Bell
+from dispatcher.settings import Settings
+from tests.benchmarks.figures import Figure, percentile
+from tests.benchmarks.ground import repository
+from tests.browser.chromium import launched
+from tests.entering import cookie
+
+TICKETS = 2000
+BROWSERS = 20
+MOVES = 50
+LOADS = 7
+STATES = ("backlog",) * 10 + ("queued",) * 2 + ("running",) * 2 + ("blocked",) * 2 + ("review",) * 3 + ("done",) * 21
+WORDS = [
+    "parser",
+    "worker",
+    "import",
+    "timeout",
+    "Grüße",
+    "flaky",
+    "test",
+    "release",
+    "table",
+    "query",
+    "cache",
+    "login",
+    "header",
+    "retry",
+]
+
+SEEN = """() => {
+  window.seen = {};
+  const list = document.querySelector('[data-column=queued]');
+  const look = (records) => {
+    for (const record of records) for (const node of record.addedNodes) {
+      const card = node.nodeType === 1 && (node.matches('.card') ? node : node.querySelector('.card'));
+      if (card && !(card.dataset.key in window.seen)) {
+        window.seen[card.dataset.key] = 0;
+        requestAnimationFrame(() => { window.seen[card.dataset.key] = Date.now(); });
+      }
+    }
+  };
+  new MutationObserver(look).observe(list, { childList: true, subtree: true });
+}"""
+
+
+async def bench(folder: Path) -> list[Figure]:
+    with EmbeddedRedis(folder / "redis") as redis:
+        settings = Settings(home=folder / "home", redis_url=redis.url, runs_at_once=1)
+        async with Bell.open(redis.url) as bell:
+            database = Database(settings.database, after_commit=bell.after_commit)
+            database.migrate()
+            fill(database, repository(folder / "repo"))
+            try:
+                with web_app(settings) as url:
+                    async with async_playwright() as playwright, launched(playwright) as browser:
+                        return [*await loading(browser, url, database), *await telling(browser, url, database)]
+            finally:
+                database.close()
+
+
+def fill(database: Database, checkout: Path) -> None:
+    """Two thousand tickets in all states, those that are worked on with a run."""
+    with database.transaction() as db:
+        project = add_project(db, path=str(checkout), key="WEB")
+        endpoint = Endpoint(name="local", base_url="http://127.0.0.1:9/v1", model="qwen3-coder-30b", slots=8)
+        db.add(endpoint)
+        db.flush()
+        agent = Agent(name="coder", harness="opencode", endpoint_id=endpoint.id or 0)
+        db.add(agent)
+        db.flush()
+        for number in range(1, TICKETS + 1):
+            _ticket(db, project, agent, number)
+        project.next_number = TICKETS + 1
+
+
+def _ticket(db: Any, project: Project, agent: Agent, number: int) -> None:
+    state = STATES[number % len(STATES)]
+    words = [WORDS[(number * step) % len(WORDS)] for step in (1, 3, 5)]
+    ticket = Ticket(
+        project_id=project.id or 0,
+        number=number,
+        key=f"WEB-{number}",
+        title=f"The {words[0]} of the {words[1]} drops the last line when the {words[2]} is empty",
+        body="It happens with every file that has no newline at its end. " * 5,
+        state=state,
+        labels=["bug", words[0]] if number % 3 else [],
+        agent_id=agent.id if state != "backlog" else None,
+        position=float(number),
+        additions=number % 90,
+        deletions=number % 40,
+        files=number % 7 if state in ("review", "done", "blocked") else 0,
+    )
+    db.add(ticket)
+    db.flush()
+    if state != "backlog":
+        ends = {"queued": "queued", "running": "running", "blocked": "blocked"}
+        run = Run(
+            ticket_id=ticket.id or 0,
+            number=1,
+            agent_id=agent.id or 0,
+            endpoint_id=agent.endpoint_id,
+            harness="opencode",
+            model="qwen3-coder-30b",
+            state=ends.get(state, "succeeded"),
+            doing="edits src/parser.py" if state == "running" else "",
+            prompt_tokens=120_000,
+            completion_tokens=4_000,
+        )
+        db.add(run)
+
+
+@contextmanager
+def web_app(settings: Settings) -> Iterator[str]:
+    """The web app in a process of its own."""
+    environment = {"DISPATCHER_HOME": str(settings.home), "DISPATCHER_REDIS_URL": settings.redis_url}
+    command = [sys.executable, "-m", "dispatcher.cli", "web", "--port", "0"]
+    with subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield _address(settings)
+        finally:
+            process.terminate()
+
+
+def _address(settings: Settings) -> str:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if url := running_server(settings):
+            return url
+        time.sleep(0.05)
+    raise RuntimeError("the web app did not start")
+
+
+@asynccontextmanager
+async def opened(browser: Browser, url: str, database: Database) -> AsyncIterator[BrowserContext]:
+    """A browser profile that is logged in and knows nothing yet."""
+    context = await browser.new_context(base_url=url, viewport={"width": 1440, "height": 900})
+    await context.add_cookies([{**cookie(url, database), "url": url, "httpOnly": True, "sameSite": "Strict"}])
+    yield context
+    await context.close()
+
+
+async def loading(browser: Browser, url: str, database: Database) -> list[Figure]:
+    weights, times = [], []
+    for _ in range(LOADS):
+        async with opened(browser, url, database) as context:
+            page = await context.new_page()
+            weights.append(await _weigh(context, page, "/"))
+            times.append(await page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"))
+            assert await page.locator(".card").count() > 100
+    detail = f"median of {LOADS} loads with nothing cached; all {' '.join(f'{value:.0f}' for value in times)}"
+    return [
+        Figure(f"the board with {TICKETS} tickets over the wire", max(weights) / 1000, 150, "kB", "html, css and js"),
+        Figure(f"the board with {TICKETS} tickets until its scripts have run", statistics.median(times), 500, "ms", detail),
+    ]
+
+
+async def _weigh(context: BrowserContext, page: Page, path: str) -> int:
+    """The bytes that opening a page takes over the wire, headers too; its event stream is left out."""
+    session = await context.new_cdp_session(page)
+    sizes: dict[str, int] = {}
+    session.on("Network.loadingFinished", lambda event: sizes.update({event["requestId"]: int(event["encodedDataLength"])}))
+    await session.send("Network.enable")
+    await page.goto(path, wait_until="load")
+    await asyncio.sleep(0.3)
+    return sum(sizes.values())
+
+
+async def telling(browser: Browser, url: str, database: Database) -> list[Figure]:
+    contexts = [await _watching(browser, url, database) for _ in range(BROWSERS)]
+    await asyncio.sleep(1)
+    sent: dict[str, float] = {}
+    with database.reading() as db:
+        keys = [ticket.key for ticket in board.list_tickets(db, state="backlog", limit=MOVES)]
+    for key in keys:
+        await asyncio.to_thread(_assign, database, key, sent)
+        await asyncio.sleep(0.25)
+    await asyncio.sleep(1)
+    late = []
+    for context in contexts:
+        seen = await context.pages[0].evaluate("window.seen")
+        late += [seen[key] - at * 1000 if seen.get(key) else 10_000.0 for key, at in sent.items()]
+        await context.close()
+    detail = f"median {percentile(late, 0.5):.0f} ms over {len(late)} changes seen"
+    what = f"a change of state until {BROWSERS} browsers have painted it, 99th percentile"
+    return [Figure(what, percentile(late, 0.99), 150, "ms", detail)]
+
+
+async def _watching(browser: Browser, url: str, database: Database) -> BrowserContext:
+    context = await browser.new_context(base_url=url, viewport={"width": 1440, "height": 900})
+    await context.add_cookies([{**cookie(url, database), "url": url, "httpOnly": True, "sameSite": "Strict"}])
+    page = await context.new_page()
+    await page.goto("/")
+    await page.evaluate(SEEN)
+    return context
+
+
+def _assign(database: Database, key: str, sent: dict[str, float]) -> None:
+    with database.transaction() as db:
+        board.assign(db, board.get_ticket(db, key), "coder")
+    sent[key] = time.time()

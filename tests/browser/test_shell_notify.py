@@ -1,0 +1,100 @@
+"""What waits is shown where nobody looks: the tab's title and icon, and notifications, once for each ticket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.async_api import BrowserContext, Page, expect
+
+from tests.browser.stuff import asking
+from tests.webbing import Web
+
+RECORD = """
+  window.notes = [];
+  if (location.protocol === "http:") {
+    const Real = window.Notification;
+    window.Notification = class extends Real {
+      constructor(title, options) { super(title, options); notes.push({ title, ...options }); }
+    };
+  }
+  const away = () => localStorage.getItem("test-away") === "yes";
+  const focused = Document.prototype.hasFocus;
+  Document.prototype.hasFocus = function () { return !away() && focused.call(this); };
+"""
+"""Notifications are shown, and noted. A reader who is elsewhere has no focus here: a headless browser gives it to every tab."""
+
+
+async def _tabs(context: BrowserContext, *paths: str) -> list[Page]:
+    tabs = []
+    for path in paths:
+        tab = await context.new_page()
+        await tab.goto(path)
+        await expect(tab.locator("#live")).to_have_text("Live")
+        tabs.append(tab)
+    return tabs
+
+
+async def _notes(tabs: list[Page]) -> list[str]:
+    return [note["title"] for tab in tabs for note in await tab.evaluate("notes")]
+
+
+async def test_title_and_icon_tell_how_many_wait(web: Web, page: Page, repository: Path) -> None:
+    await page.goto("/")
+    await expect(page).to_have_title("Board · Dispatcher")
+    usual = await page.locator("#icon").get_attribute("href")
+    key = await asking(web, repository)
+    await expect(page).to_have_title("(1) Board · Dispatcher")
+    await expect(page.locator("#waiting")).to_have_text("1 waiting for a person")
+    assert "icon-waiting" in str(await page.locator("#icon").get_attribute("href"))
+    await page.reload()
+    await expect(page).to_have_title("(1) Board · Dispatcher")
+    await web.send("POST", f"/tickets/{key}/cancel")
+    await expect(page).to_have_title("Board · Dispatcher")
+    assert str(await page.locator("#icon").get_attribute("href")).endswith(str(usual))
+    await expect(page.locator("#waiting")).to_be_empty()
+
+
+async def test_notifications_are_asked_for_by_a_click_and_come_once(
+    web: Web, context: BrowserContext, repository: Path
+) -> None:
+    await context.add_init_script(RECORD)
+    await context.grant_permissions(["notifications"])
+    tabs = await _tabs(context, "/inbox", "/", "/inbox")
+    await tabs[0].evaluate("localStorage.setItem('test-away', 'yes')")
+    await asking(web, repository)
+    await expect(tabs[0].locator(".waiting")).to_have_count(1)
+    assert await _notes(tabs) == []  # nobody has switched them on
+    await tabs[0].locator(".inbox").get_by_label("Notify me").check()
+    for tab in tabs[1:]:
+        await tab.wait_for_function("() => localStorage.getItem('notifications') === 'on'")
+    second = await asking(web, repository, "Second")
+    await tabs[0].wait_for_function("() => notes.length")
+    await tabs[1].wait_for_timeout(500)
+    assert await _notes(tabs) == [f"{second} needs you"]
+    note = (await tabs[0].evaluate("notes"))[0]
+    assert note["tag"] == f"ticket-{second}"
+    await tabs[1].evaluate("localStorage.setItem('test-away', 'no')")
+    await asking(web, repository, "While the reader is here")
+    await expect(tabs[0].locator(".waiting")).to_have_count(3)
+    await tabs[0].wait_for_timeout(600)
+    assert len(await _notes(tabs)) == 1
+
+
+async def test_no_notification_of_the_ticket_that_is_in_sight(web: Web, context: BrowserContext, repository: Path) -> None:
+    await context.add_init_script(RECORD)
+    await context.grant_permissions(["notifications"])
+    key = await web.ticket("In sight", agent="coder")
+    tabs = await _tabs(context, "/inbox", f"/tickets/{key}")
+    await tabs[0].evaluate("localStorage.setItem('test-away', 'yes'); localStorage.setItem('notifications', 'on')")
+    web.work(key, repository)
+    await expect(tabs[0].locator(f"#waiting-{key}")).to_be_visible()
+    await tabs[0].wait_for_timeout(600)
+    assert await _notes(tabs) == []
+
+
+async def test_what_the_browser_refuses_is_explained(web: Web, page: Page) -> None:
+    await page.add_init_script("Notification.requestPermission = () => Promise.resolve('denied');")
+    await page.goto("/inbox")
+    await page.locator(".inbox").get_by_label("Notify me").click()
+    await expect(page.locator(".toast-error")).to_contain_text("No notifications were allowed")
+    await expect(page.locator(".inbox").get_by_label("Notify me")).not_to_be_checked()

@@ -1,0 +1,75 @@
+"""A ticket beside the board, at a phone's width, and as axe sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.axe import scan
+from tests.browser.test_ticket import QUESTION, opened
+from tests.ticketing import again
+from tests.webbing import Web
+
+RICH = (
+    "# One\n\n- [x] done\n- [ ] to do\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n\n```py\nx = 1\n```\n\n> said, see WEB-1\n\n### Two\n"
+)
+FAILED = {"command": "make test", "state": "failed", "exit_code": 2, "seconds": 3.0, "output": "FAILED tests/test_x.py\n" * 40}
+OVER = "document.documentElement.scrollWidth - innerWidth"
+
+
+async def story(web: Web, repository: Path) -> str:
+    """A ticket that has all kinds of entries."""
+    title = "A long title that goes on and on, past the end of its line, about a parser that drops the last line of a file"
+    key = await web.ticket(title, body=RICH, labels=["bug", "parser"], agent="coder")
+    web.work(key, repository, result=QUESTION)
+    await web.send("POST", f"/tickets/{key}/comment", {"body": RICH}, status=201)
+    await web.send("POST", f"/tickets/{key}/answer", {"text": "Drop *it*."})
+    again(web, key, check=FAILED)
+    comments = [{"path": "hello.txt", "line": 1, "body": "Why?"}]
+    await web.send("POST", f"/tickets/{key}/changes", {"body": "Nearly.", "comments": comments})
+    again(web, key, QUESTION, check=FAILED)
+    return key
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+async def test_each_tab_is_accessible_and_fits(web: Web, page: Page, repository: Path, width: int) -> None:
+    key = await story(web, repository)
+    await page.set_viewport_size({"width": width, "height": 844})
+    for tab in ("", "/checks", "/runs", "/runs/1"):
+        await opened(page, f"/tickets/{key}{tab}")
+        assert await page.evaluate(OVER) <= 0, tab
+        await scan(page)
+    await page.goto(f"/tickets/{key}/cancel")
+    await scan(page)
+
+
+async def test_beside_the_board_tabs_change_within_the_pane(web: Web, page: Page, repository: Path) -> None:
+    key = await story(web, repository)
+    await opened(page, f"/?open={key}")
+    pane = page.locator("#pane")
+    await expect(pane.locator("#part-story")).to_be_visible()
+    await expect(pane.get_by_role("link", name="Open full page")).to_have_attribute("href", f"/tickets/{key}")
+    address = page.url
+    await pane.get_by_role("link", name="Runs", exact=True).click()
+    await expect(pane.locator("#part-runs")).to_be_visible()
+    await pane.get_by_role("link", name="Prompt of run 1").click()
+    await expect(pane.locator("#part-attempt")).to_be_visible()
+    await pane.get_by_role("link", name="Conversation", exact=True).click()
+    await expect(pane.locator("#part-story")).to_be_visible()
+    assert page.url == address
+    await pane.locator("#comment-body").fill("From beside the board")
+    await pane.locator("#comment-body").press("Control+Enter")
+    await expect(pane.locator(".entry-comment").last).to_contain_text("From beside the board")
+    await pane.locator("#answer-text").fill("hello")
+    await pane.locator("#answer-text").press("Control+Enter")
+    await expect(page.locator(f"[data-column=queued] #card-{key}")).to_be_visible()
+    await expect(pane.locator("#blocker")).to_have_count(0)
+    await scan(page)
+
+
+async def test_a_ticket_that_is_gone_is_told(web: Web, page: Page) -> None:
+    await page.goto("/")
+    answer = await page.request.get("/tickets/WEB-99/checks")
+    assert answer.status == 404 and "There is no ticket WEB-99" in await answer.text()

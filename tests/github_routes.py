@@ -1,0 +1,196 @@
+"""The calls of the API that the server knows, each as it is documented."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from tests.github_server import GitHub
+from tests.gitting import git
+
+
+class Call(NamedTuple):
+    """One call."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    data: dict[str, Any]
+
+
+Answer = tuple[int, Any, dict[str, str]]
+MISSING: Answer = (404, {"message": "Not Found", "documentation_url": "https://docs.github.com/rest"}, {})
+
+
+def route(hub: GitHub, call: Call) -> Answer:
+    """The answer to a call."""
+    if call.path == "/user":
+        return 200, hub.people[hub.me], {}
+    if call.path == "/app":
+        return 200, {"id": 7, "slug": "octo-dispatcher", "name": "Octo dispatcher"}, {}
+    if re.fullmatch(r"/app/installations/55/access_tokens", call.path):
+        return 201, {"token": "ghs_installation", "expires_at": hub.now(3600), "permissions": {"issues": "write"}}, {}
+    if found := re.fullmatch(r"/users/([^/]+)", call.path):
+        person = hub.people.get(found[1])
+        return (200, person, {}) if person else MISSING
+    if not call.path.startswith(f"/repos/{hub.name}"):
+        return MISSING
+    rest = call.path.removeprefix(f"/repos/{hub.name}")
+    for pattern, answer in ROUTES:
+        if (call.method, found := re.fullmatch(pattern[1], rest))[0] == pattern[0] and found:
+            return answer(hub, call, *found.groups())
+    return MISSING
+
+
+def _page(hub: GitHub, call: Call, rows: list[Any], key: str | None = None) -> Answer:
+    size, page = int(call.query.get("per_page", "30")), int(call.query.get("page", "1"))
+    shown = rows[(page - 1) * size : page * size]
+    headers = {}
+    if page * size < len(rows):
+        query = "&".join(f"{name}={value}" for name, value in {**call.query, "page": str(page + 1)}.items())
+        headers["link"] = f'<{hub.url}{call.path}?{query}>; rel="next"'
+    return 200, {"total_count": len(rows), key: shown} if key else shown, headers
+
+
+def _repo(hub: GitHub, call: Call) -> Answer:
+    return 200, hub.repository, {}
+
+
+def _permission(hub: GitHub, call: Call, login: str) -> Answer:
+    if login not in hub.people:
+        return MISSING
+    role = hub.permissions[login]
+    plain = {"maintain": "write", "triage": "read"}.get(role, role)
+    return 200, {"permission": plain, "role_name": role, "user": hub.people[login]}, {}
+
+
+def _issues(hub: GitHub, call: Call) -> Answer:
+    state, since = call.query.get("state", "open"), call.query.get("since", "")
+    rows = [one for one in hub.issues.values() if state in ("all", one["state"]) and one["updated_at"] >= since]
+    return _page(hub, call, sorted(rows, key=lambda one: one["updated_at"], reverse=call.query.get("direction") != "asc"))
+
+
+def _issue(hub: GitHub, call: Call, number: str) -> Answer:
+    issue = hub.issues.get(int(number))
+    return (200, issue, {}) if issue else MISSING
+
+
+def _patch_issue(hub: GitHub, call: Call, number: str) -> Answer:
+    from tests.github_people import change_issue
+
+    issue = hub.issues.get(int(number))
+    if issue is None:
+        return MISSING
+    change_issue(hub, hub.me, int(number), **call.data)
+    return 200, issue, {}
+
+
+def _comments(hub: GitHub, call: Call, number: str = "") -> Answer:
+    since = call.query.get("since", "")
+    rows = [one for one in hub.comments.values() if one["updated_at"] >= since]
+    return _page(hub, call, [one for one in rows if not number or one["issue_url"].endswith(f"/{number}")])
+
+
+def _post_comment(hub: GitHub, call: Call, number: str) -> Answer:
+    from tests.github_people import add_comment
+
+    if int(number) not in hub.issues:
+        return MISSING
+    return 201, add_comment(hub, hub.me, int(number), call.data["body"]), {}
+
+
+def _patch_comment(hub: GitHub, call: Call, number: str) -> Answer:
+    from tests.github_people import change_comment
+
+    comment = hub.comments.get(int(number))
+    if comment is None:
+        return MISSING
+    if comment["user"]["login"] != hub.me:
+        return 403, {"message": "Must have admin rights to Repository."}, {}
+    change_comment(hub, hub.me, int(number), call.data["body"])
+    return 200, comment, {}
+
+
+def _events(hub: GitHub, call: Call, number: str) -> Answer:
+    rows = [one for one in hub.events if one["number"] == int(number)]
+    return _page(hub, call, [{name: value for name, value in one.items() if name != "number"} for one in rows])
+
+
+def _pulls(hub: GitHub, call: Call) -> Answer:
+    head, state = call.query.get("head", ""), call.query.get("state", "open")
+    rows = [one for one in hub.pulls.values() if state in ("all", one["state"]) and head in ("", one["head"]["label"])]
+    return _page(hub, call, rows)
+
+
+def _post_pull(hub: GitHub, call: Call) -> Answer:
+    from tests.github_people import open_pull
+
+    branch = call.data["head"]
+    head = git(hub.bare, "for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}")
+    if not head:
+        wrong = [{"resource": "PullRequest", "field": "head", "code": "invalid"}]
+        return 422, {"message": "Validation Failed", "errors": wrong}, {}
+    if any(one["head"]["ref"] == branch and one["state"] == "open" for one in hub.pulls.values()):
+        message = f"A pull request already exists for octo:{branch}."
+        return (
+            422,
+            {"message": "Validation Failed", "errors": [{"resource": "PullRequest", "code": "custom", "message": message}]},
+            {},
+        )
+    return 201, open_pull(hub, call.data, head), {}
+
+
+def _pull(hub: GitHub, call: Call, number: str) -> Answer:
+    from tests.github_people import fresh
+
+    pull = hub.pulls.get(int(number))
+    return (200, fresh(hub, pull), {}) if pull else MISSING
+
+
+def _patch_pull(hub: GitHub, call: Call, number: str) -> Answer:
+    from tests.github_people import change_pull
+
+    return (200, change_pull(hub, hub.me, int(number), **call.data), {}) if int(number) in hub.pulls else MISSING
+
+
+def _reviews(hub: GitHub, call: Call, number: str) -> Answer:
+    return _page(hub, call, [one for one in hub.reviews.values() if one["pull_request_url"].endswith(f"/{number}")])
+
+
+def _review(hub: GitHub, call: Call, _number: str, review: str) -> Answer:
+    return (200, hub.reviews[int(review)], {}) if int(review) in hub.reviews else MISSING
+
+
+def _lines(hub: GitHub, call: Call, _number: str, review: str) -> Answer:
+    return _page(hub, call, [one for one in hub.lines.values() if one["pull_request_review_id"] == int(review)])
+
+
+def _checks(hub: GitHub, call: Call, sha: str) -> Answer:
+    return _page(hub, call, [one for one in hub.checks if one["head_sha"] == sha or sha == "HEAD"], "check_runs")
+
+
+def _hooks(hub: GitHub, call: Call) -> Answer:
+    return 403, {"message": "Resource not accessible by personal access token"}, {}
+
+
+ROUTES: list[tuple[tuple[str, str], Any]] = [
+    (("GET", ""), _repo),
+    (("GET", r"/collaborators/([^/]+)/permission"), _permission),
+    (("GET", "/hooks"), _hooks),
+    (("GET", "/issues"), _issues),
+    (("GET", "/issues/comments"), _comments),
+    (("PATCH", r"/issues/comments/(\d+)"), _patch_comment),
+    (("GET", r"/issues/(\d+)"), _issue),
+    (("PATCH", r"/issues/(\d+)"), _patch_issue),
+    (("GET", r"/issues/(\d+)/comments"), _comments),
+    (("POST", r"/issues/(\d+)/comments"), _post_comment),
+    (("GET", r"/issues/(\d+)/events"), _events),
+    (("GET", "/pulls"), _pulls),
+    (("POST", "/pulls"), _post_pull),
+    (("GET", r"/pulls/(\d+)"), _pull),
+    (("PATCH", r"/pulls/(\d+)"), _patch_pull),
+    (("GET", r"/pulls/(\d+)/reviews"), _reviews),
+    (("GET", r"/pulls/(\d+)/reviews/(\d+)"), _review),
+    (("GET", r"/pulls/(\d+)/reviews/(\d+)/comments"), _lines),
+    (("GET", r"/commits/([0-9a-f]{40}|HEAD)/check-runs"), _checks),
+]

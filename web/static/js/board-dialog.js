@@ -1,0 +1,80 @@
+// A native dialog that is filled by the server: its forms are posted from here, and a refusal stays in it.
+import { get, mayAct, put } from "./board-parts.js";
+import { toast, told } from "./toasts.js";
+
+const GONE = { error: true, hint: "Try again when it is connected." };
+
+// The key of the card whose matter it is: where the focus goes back to, wherever the card is by then.
+export async function open(dialog, url, { key = "", shown = () => {} } = {}) {
+  if (!mayAct()) return;
+  let answer;
+  try { answer = await get(url); } catch { toast("The site does not answer", GONE); return; }
+  if (!answer.ok && !/id="part-/.test(answer.text)) {
+    const { message, hint } = told(answer.text);
+    toast(message || `The site answered with error ${answer.status}`, { error: true, hint });
+    return;
+  }
+  await fill(dialog, answer.text, key);
+  shown(dialog);
+}
+
+export async function fill(dialog, text, key = dialog.dataset.key || "") {
+  dialog.dataset.key = key;
+  await put(dialog, text);
+  const title = dialog.querySelector("h1[id]");
+  if (title) { dialog.setAttribute("aria-labelledby", title.id); dialog.removeAttribute("aria-label"); }
+  if (!dialog.open) dialog.showModal();
+  else dialog.querySelector("[aria-invalid=true], [autofocus]")?.focus();
+}
+
+export function send(form, submitter, more = {}) {
+  const body = new URLSearchParams(new FormData(form, submitter));
+  for (const [name, value] of Object.entries(more)) body.set(name, value);
+  return post(form.getAttribute("action"), body, submitter || form.querySelector("button:not([type=button])"));
+}
+
+// Posts and says what came of it; the answer where there was one.
+export async function post(url, body, button = null) {
+  if (button?.getAttribute("aria-busy") === "true") return null;
+  button?.setAttribute("aria-busy", "true");
+  try {
+    const answer = await fetch(url, { method: "POST", body, headers: { "HX-Request": "true", Accept: "text/html" } });
+    const text = await answer.text();
+    if (answer.status === 401 || (answer.redirected && new URL(answer.url).pathname === "/login")) {
+      document.dispatchEvent(new CustomEvent("live:status", { detail: "login" }));
+      toast("You are no longer logged in", { error: true, hint: "Nothing was changed. Log in again, then do it once more." });
+      return null;
+    }
+    return { ok: answer.ok, status: answer.status, text, ticket: answer.headers.get("X-Ticket") || "" };
+  } catch {
+    toast("The site does not answer", { error: true, hint: "What you did may not have arrived: look before you try again." });
+    return null;
+  } finally {
+    button?.removeAttribute("aria-busy");
+  }
+}
+
+export function messages(text) {
+  const region = document.getElementById("toasts");
+  return put(region, text, "none");
+}
+
+export function complain(answer) {
+  const { message, hint } = told(answer.text);
+  toast(message || `The site answered with error ${answer.status}`, { error: true, hint });
+}
+
+for (const dialog of document.querySelectorAll("#move-dialog, #new-dialog")) {
+  dialog.addEventListener("click", (event) => {
+    if (event.target.closest("[data-close]")) { event.preventDefault(); dialog.close(); }
+  });
+  // A press that begins outside and ends outside; not one that began as a selection of text within.
+  let outside = false;
+  dialog.addEventListener("pointerdown", (event) => { outside = event.target === dialog; });
+  dialog.addEventListener("click", (event) => { if (event.target === dialog && outside && dialog.id === "move-dialog") dialog.close(); });
+  dialog.addEventListener("close", () => {
+    const card = document.getElementById(`card-${dialog.dataset.key}`);
+    if (card && (document.activeElement === document.body || !document.activeElement)) card.querySelector(".card-title").focus();
+    dialog.replaceChildren();
+  });
+}

@@ -1,0 +1,170 @@
+// Finding in a transcript: words by the server's search, and errors; both are places in the tree of sessions, gone through in order.
+const MARKS = typeof Highlight === "function" && CSS.highlights ? { hit: new Highlight(), now: new Highlight() } : null;
+if (MARKS) { CSS.highlights.set("transcript-hit", MARKS.hit); CSS.highlights.set("transcript-now", MARKS.now); MARKS.now.priority = 1; }
+const TYPING_MS = 220;
+
+function pattern(words) {
+  const escaped = words.trim().split(/\s+/).map((word) => word.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
+  return new RegExp(escaped.join("\\s+"), "giu");
+}
+
+// Where the words stand in an element, text by text.
+export function ranges(element, words) {
+  const found = [];
+  const wanted = pattern(words);
+  const texts = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    for (const { index, 0: text } of texts.currentNode.data.matchAll(wanted)) {
+      const range = document.createRange();
+      range.setStart(texts.currentNode, index);
+      range.setEnd(texts.currentNode, index + text.length);
+      found.push(range);
+    }
+  }
+  return found;
+}
+
+export class Places {
+  constructor(view) {
+    this.view = view;
+    this.all = []; // [session, seq], in reading order
+    this.at = -1;
+  }
+
+  set(all) {
+    const now = this.all[this.at];
+    this.all = all;
+    this.at = now ? all.findIndex(([name, seq]) => name === now[0] && seq === now[1]) : -1;
+  }
+
+  // The next one from where the reader is: from the one gone to last while that is in sight, else from what is.
+  async go(step) {
+    if (!this.all.length) return null;
+    const here = this.all[this.at];
+    const article = here && this.view.lists.get(here[0])?.article(here[1]);
+    if (article && this.inSight(article)) this.at = (this.at + step + this.all.length) % this.all.length;
+    else this.at = this.near(step);
+    const [name, seq] = this.all[this.at];
+    return this.view.goTo(name, seq);
+  }
+
+  inSight(article) {
+    const { top, bottom } = article.getBoundingClientRect();
+    const edges = this.view.scroller.edges();
+    return bottom > edges.top && top < edges.bottom;
+  }
+
+  near(step) {
+    const first = this.view.scroller.first();
+    const path = first ? this.view.path(this.view.listOf(first).name, Number(first.dataset.seq)) : [];
+    const after = this.all.findIndex(([name, seq]) => compare(this.view.path(name, seq), path) >= 0);
+    if (step > 0) return after < 0 ? 0 : after;
+    return ((after < 0 ? this.all.length : after) - 1 + this.all.length) % this.all.length;
+  }
+}
+
+function compare(one, other) {
+  for (let at = 0; at < Math.max(one.length, other.length); at += 1) {
+    const difference = (one[at] ?? -1) - (other[at] ?? -1);
+    if (difference) return difference;
+  }
+  return 0;
+}
+
+export class Find {
+  constructor(view, form) {
+    Object.assign(this, { view, form, words: "", timer: 0, asked: 0, marks: new Map() });
+    this.input = form.querySelector("input[type=search]");
+    this.told = form.querySelector(".found");
+    this.hits = new Places(view);
+    this.input.addEventListener("input", () => { clearTimeout(this.timer); this.timer = setTimeout(() => this.search(), TYPING_MS); });
+    form.addEventListener("submit", (event) => { event.preventDefault(); this.enter(1); });
+    this.input.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && event.shiftKey) { event.preventDefault(); this.enter(-1); }
+      if (event.key === "Escape" && this.words) { event.preventDefault(); event.stopPropagation(); this.clear(); }
+    });
+  }
+
+  async enter(step) {
+    clearTimeout(this.timer);
+    if (this.input.value.trim() !== this.words) await this.search();
+    await this.go(step);
+  }
+
+  clear() {
+    clearTimeout(this.timer);
+    this.input.value = "";
+    return this.search();
+  }
+
+  async search() {
+    const words = this.input.value.trim();
+    const turn = (this.asked += 1);
+    this.form.classList.toggle("busy", Boolean(words));
+    if (words !== this.words) this.forget();
+    this.words = words;
+    const outline = words ? await this.view.outline({ q: words }) : null;
+    if (turn !== this.asked) return;
+    this.form.classList.remove("busy");
+    this.take(outline?.hits);
+    this.view.address();
+  }
+
+  take(hits) {
+    this.hits.set((hits || []).filter(([name]) => this.view.within(name)));
+    for (const article of this.view.querySelectorAll("article.item")) this.mark(article);
+    this.tell();
+  }
+
+  tell() {
+    const { all, at } = this.hits;
+    this.form.querySelector(".finding").hidden = !all.length;
+    this.told.textContent = !this.words ? "" : !all.length ? "No hit" : at < 0 ? `${all.length.toLocaleString()} ${all.length === 1 ? "entry" : "entries"}` : `${at + 1} of ${all.length.toLocaleString()}`;
+  }
+
+  async go(step) {
+    const article = await this.hits.go(step);
+    this.tell();
+    if (article) await this.show(article);
+  }
+
+  // Unfolds what holds the words, takes what was left out of long texts where they stand in that, and brings them into sight.
+  async show(article) {
+    let found = this.mark(article);
+    if (!found.length && article.querySelector(".left-out")) {
+      article = await this.view.whole(article);
+      found = this.mark(article);
+    }
+    const fold = article.querySelector(":scope > details.flap");
+    if (fold && !fold.open && (!found.length || found.every((range) => this.hidden(range)))) this.view.open.unfold(fold);
+    if (MARKS) { MARKS.now.clear(); for (const range of found) MARKS.now.add(range); }
+    const box = found.find((range) => !this.hidden(range))?.getBoundingClientRect();
+    if (box?.height) this.view.scroller.reveal(box);
+  }
+
+  hidden({ startContainer: { parentElement: at } }) {
+    return Boolean(at.closest("details.flap:not([open])")) && !at.closest("summary");
+  }
+
+  // Marks the words in an entry that has come into the page; gives where they stand.
+  mark(article) {
+    this.unmark(article);
+    if (!MARKS || !this.words || this.words.length < 2) return [];
+    const own = [...article.children].filter((part) => !part.matches(".child, .handles"));
+    const found = own.flatMap((part) => ranges(part, this.words));
+    for (const range of found) MARKS.hit.add(range);
+    if (found.length) this.marks.set(article, found);
+    return found;
+  }
+
+  unmark(article) {
+    for (const range of this.marks.get(article) || []) { MARKS.hit.delete(range); MARKS.now.delete(range); }
+    this.marks.delete(article);
+  }
+
+  forget() {
+    for (const article of [...this.marks.keys()]) this.unmark(article);
+    this.hits.all = [];
+    this.hits.at = -1;
+  }
+}
