@@ -24,6 +24,7 @@ from sqlmodel import select
 from dispatcher.client import answers, running_server
 from dispatcher.db import Database, migration_config
 from dispatcher.embedded import redis_server
+from dispatcher.endpoints import list_endpoints
 from dispatcher.errors import DispatcherError
 from dispatcher.harnesses import list_harnesses
 from dispatcher.models import Endpoint, Worker
@@ -138,7 +139,7 @@ def _schema(engine: Engine, shown: str) -> Finding:
 
 def _endpoints(database: Database) -> Iterator[Finding]:
     with database.reading() as db:
-        endpoints = list(db.exec(select(Endpoint).order_by(Endpoint.name)))
+        endpoints = list_endpoints(db)
     if not endpoints:
         fix = "dispatcher endpoint discover --add, or dispatcher endpoint add"
         yield Finding(what="endpoints", state="warning", text="none is registered", fix=fix)

@@ -31,7 +31,7 @@ def history(web: Web) -> None:
 
 
 async def test_a_test_runs_in_the_background_and_its_result_stays(web: Web, page: Page) -> None:
-    with ScriptedEndpoint(able, models=("local-coder",), chunk_delay=0.05) as server:
+    with ScriptedEndpoint(able, models=("local-coder",), chunk_delay=0.1) as server:
         with web.database.transaction() as db:
             endpoints.edit_endpoint(db, endpoints.get_endpoint(db, "local"), base_url=server.base_url)
         await page.goto("/fleet/endpoints/local")
@@ -62,7 +62,7 @@ async def test_numbers_move_without_a_reload(web: Web, page: Page) -> None:
     await expect(row).to_contain_text("58.5")
     with web.database.transaction() as db:  # no entry of the feed tells of it
         add_run(db, "builder", state="running", worker="forge:4711:ab12", tokens_per_second=10)
-    await expect(row).to_contain_text("2 of 4")
+    await expect(row).to_contain_text("2 of 4", timeout=10_000)
     await expect(row).to_contain_text("68.5")
 
 
@@ -99,8 +99,8 @@ async def test_the_history_is_plotted_from_its_table(web: Web, page: Page) -> No
     await page.emulate_media(color_scheme="light")
     wide = (await plots.first.locator("canvas").bounding_box() or {})["width"]
     await page.set_viewport_size({"width": 390, "height": 844})
-    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     await page.wait_for_function("w => document.querySelector('run-plot canvas').getBoundingClientRect().width !== w", arg=wide)
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     with web.database.transaction() as db:
         add_run(db, "builder", hours_ago=0.01, tokens_per_second=80, first_token_ms=50)
     await page.goto("/fleet/endpoints/workstation?hours=168")

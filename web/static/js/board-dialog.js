@@ -24,7 +24,7 @@ export async function fill(dialog, text, key = dialog.dataset.key || "") {
   const title = dialog.querySelector("h1[id]");
   if (title) { dialog.setAttribute("aria-labelledby", title.id); dialog.removeAttribute("aria-label"); }
   if (!dialog.open) dialog.showModal();
-  else dialog.querySelector("[aria-invalid=true], [autofocus]")?.focus();
+  else (dialog.querySelector("[aria-invalid=true]") || dialog.querySelector("[autofocus]"))?.focus();
 }
 
 export function send(form, submitter, more = {}) {

@@ -119,7 +119,7 @@ async function file(event) {
   if (/id="part-new"/.test(text)) {
     const part = document.getElementById("part-new");
     await htmx.swap({ sourceElement: part, target: part, text, swap: "outerHTML" });
-    form().querySelector("[aria-invalid=true], input")?.focus();
+    (form().querySelector("[aria-invalid=true]") || form().elements.title).focus();
   } else {
     const { message, hint } = told(text);
     toast(message || `The site answered with error ${answer.status}`, { error: true, hint });

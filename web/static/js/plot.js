@@ -84,6 +84,7 @@ class RunPlot extends HTMLElement {
       }],
       hooks: { setCursor: [(plot) => this.tell(plot)] },
     }, [this.told.map((row) => row.at), this.told.map((row) => row.value)], this);
+    this.tip?.remove();
     this.tip = document.createElement("div");
     this.tip.className = "plot-tip";
     this.tip.hidden = true;

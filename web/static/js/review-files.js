@@ -130,7 +130,7 @@ export class Files {
     for (const text of diff.notes) fresh.push(Object.assign(note(text), { className: "file-note" }));
     let shown = null;
     let swapped = false;
-    const swap = () => { if (!swapped) { body.replaceChildren(...fresh); body.style.minHeight = ""; file.index = index; swapped = true; } };
+    const swap = () => { if (!swapped) { section.forms = [...(section.forms || []), ...body.querySelectorAll(".remark-form")]; body.replaceChildren(...fresh); body.style.minHeight = ""; file.index = index; swapped = true; } };
     for (const piece of pieces(diff.hunks)) {
       if (file.version !== version) return;
       const holder = document.createElement("div");

@@ -20,6 +20,7 @@ export class Remarks {
     for (const copy of this.root.querySelectorAll(section ? `#${CSS.escape(section.id)} .remark-row` : ".file .remark-row")) {
       if (![...copy.querySelectorAll("form")].some(typedIn)) copy.remove();
     }
+    for (const form of section?.forms?.splice(0) || []) this.seat(form);
     for (const remark of this.all) {
       const file = remark.dataset.file;
       const own = file && this.root.querySelector(`#f-${file}`);
@@ -33,10 +34,11 @@ export class Remarks {
   async put(section, remark) {
     if (section.querySelector(`[data-copy-of="${remark.id}"]`)) return true;
     const { where, side, line } = remark.dataset;
-    if (where === "file" || where === "outdated") { this.atTop(section, remark); return true; }
+    if (where === "file" || where === "outdated" || section.dataset.wait) { this.atTop(section, remark); return true; }
     if (section.dataset.drawn === undefined) return true; // its turn comes with the lines
     let row = this.root.lines.find(section.dataset.file, side, line);
     if (!row && await gaps.reveal(this.root.files, section, side, Number(line))) row = this.root.lines.find(section.dataset.file, side, line);
+    if (section.querySelector(`[data-copy-of="${remark.id}"]`)) return true; // another call was faster
     if (!row) { this.atTop(section, remark); return true; }
     after(row, ".remark-row").after(this.row(remark));
     return true;
@@ -74,16 +76,24 @@ export class Remarks {
     form.querySelector(".remark-spot").textContent = !to ? "About the whole file" : from < to ? `About lines ${from} to ${to}${removed && " that were removed"}` : `About line ${to}${removed}`;
     if (!to) form.querySelector("[data-act=suggest]").remove();
     form.about = { section, side, from, to, back: this.root.lines.focused };
+    form.querySelector("md-editor").dataset.draft = `${this.root.dataset.key}:${section.dataset.file}:${side}:${from}-${to}`;
+    const holder = this.seat(form);
+    htmx.process(holder);
+    area.focus({ preventScroll: true });
+    holder.scrollIntoView({ block: "nearest", behavior: "instant" });
+  }
+
+  // The form at its lines, or at the top of its file.
+  seat(form) {
+    const { section, side, to } = form.about;
     const row = to ? this.root.lines.find(section.dataset.file, side, to) : null;
     const holder = document.createElement(row ? "tr" : "div");
     holder.className = "form-row";
     const place = row ? holder.insertCell() : holder;
     if (row) place.colSpan = this.root.split ? 4 : 3;
     place.append(form);
-    if (row) after(row, ".remark-row").after(holder); else { section.querySelector(".file-body").before(holder); }
-    htmx.process(holder);
-    area.focus({ preventScroll: true });
-    holder.scrollIntoView({ block: "nearest", behavior: "instant" });
+    if (row) after(row, ".remark-row").after(holder); else section.querySelector(".file-body").before(holder);
+    return holder;
   }
 
   // Put the lines into the form as a suggestion, to be changed there.
@@ -109,16 +119,20 @@ export class Remarks {
   }
 
   dismiss(form, { ask = true } = {}) {
-    const typed = form.querySelector("textarea").value.trim();
-    if (ask && typed && !form.dataset.sure) {
+    const area = form.querySelector("textarea");
+    if (ask && area.value.trim() && !form.dataset.sure) {
       form.dataset.sure = "1";
       toast("Press Cancel again to throw the comment away");
       return;
     }
-    const { back } = form.about;
+    area.value = "";
+    area.dispatchEvent(new Event("input", { bubbles: true })); // what this browser kept of it goes too
+    const { back, section, side, to } = form.about;
     form.closest(".form-row").remove();
     this.root.lines.clear();
-    if (back?.isConnected) this.root.lines.focus(back);
+    const row = back?.isConnected ? back : to && this.root.lines.find(section.dataset.file, side, to);
+    if (row) this.root.lines.focus(row);
+    else this.root.focusHead(section);
   }
 
   // A form was sent and taken.

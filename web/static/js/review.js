@@ -207,7 +207,13 @@ class Review extends HTMLElement {
     section.scrollIntoView({ block: "start", behavior: "instant" });
     this.files.want(section);
     mark(this.tree, section);
-    if (focus) { const head = section.querySelector("h3"); head.tabIndex = -1; head.focus({ preventScroll: true }); }
+    if (focus) this.focusHead(section);
+  }
+
+  focusHead(section) {
+    const head = section.querySelector("h3");
+    head.tabIndex = -1;
+    head.focus({ preventScroll: true });
   }
 
   // #f-<file>, #f-<file>-R12, #remark-3

@@ -104,7 +104,7 @@ async function undo(form) {
   const one = form.closest(".toast");
   try {
     const body = new URLSearchParams(new FormData(form));
-    await result(await fetch(form.action, { method: "POST", body, headers: { "HX-Request": "true", Accept: "text/html" } }));
+    await result(await fetch(form.getAttribute("action"), { method: "POST", body, headers: { "HX-Request": "true", Accept: "text/html" } }));
     dismiss(one);
   } catch {
     button.removeAttribute("aria-busy");
