@@ -57,8 +57,8 @@ def receive(db: Session, repo: GitHubRepo, guid: str, event: str, payload: dict[
         "done_at": None if kept else now,
     }
     insert = postgresql.insert if db.get_bind().dialect.name == "postgresql" else sqlite.insert
-    done = db.execute(insert(GitHubDelivery).values(**row).on_conflict_do_nothing())
-    if getattr(done, "rowcount", 0) != 1:
+    written = insert(GitHubDelivery).values(**row).on_conflict_do_nothing().returning(col(GitHubDelivery.guid))
+    if db.execute(written).first() is None:  # the count of rows is -1 on PostgreSQL
         return False
     repo.delivered_at, repo.missed, repo.refused = now, 0, ""
     if event == "ping":
