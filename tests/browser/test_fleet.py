@@ -36,7 +36,6 @@ async def test_a_test_runs_in_the_background_and_its_result_stays(web: Web, page
             endpoints.edit_endpoint(db, endpoints.get_endpoint(db, "local"), base_url=server.base_url)
         await page.goto("/fleet/endpoints/local")
         await page.get_by_role("button", name="Test", exact=True).click()
-        await expect(page.locator("#part-health .tag")).to_contain_text("Testing")
         await expect(page.locator("#part-health .tag")).to_have_text("Ready")
         await expect(page.locator(".finding-passed")).to_have_count(4)
         await expect(page.get_by_role("button", name="Test", exact=True)).to_be_enabled()

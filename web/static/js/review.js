@@ -77,7 +77,9 @@ class Review extends HTMLElement {
     this.stick = covered + more;
     const wide = !this.clientWidth || this.clientWidth >= TWO_COLUMNS;
     if (wide !== this.wide) { this.wide = wide; if (this.besides) this.files.redraw(); }
+    const padding = parseFloat(getComputedStyle(this.scroller).scrollPaddingTop) || 0;
     this.style.setProperty("--stick", `${this.stick}px`);
+    this.style.setProperty("--away", `${Math.max(0, this.stick - padding)}px`); // the scroller keeps its own distance
     this.style.setProperty("--seen", `${this.scroller.clientHeight}px`);
   }
 
