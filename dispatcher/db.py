@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 from alembic import command
@@ -24,6 +25,8 @@ AfterCommit = Callable[[list[int], int], None]
 
 _SCHEMA_LOCK = 8_484_002
 """Held while the schema is made or brought forward, so that of several processes that start at once one does it."""
+
+_SQLITE_BUSY_SECONDS = 30
 
 
 class Database:
@@ -111,17 +114,36 @@ def _engine(url: str) -> Engine:
     database = make_url(url).database
     if database:
         Path(database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, pool_size=10, max_overflow=30, connect_args={"timeout": 30, "isolation_level": None})
+    arguments = {"timeout": _SQLITE_BUSY_SECONDS, "isolation_level": None}
+    engine = create_engine(url, pool_size=10, max_overflow=30, connect_args=arguments)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
+    for pragma in (f"busy_timeout={_SQLITE_BUSY_SECONDS * 1000}", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    _write_ahead(connection)
     # Its own lower() and LIKE fold the case of ASCII only.
     connection.create_function("casefold", 1, _casefold, deterministic=True)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Turn the write-ahead log on; asked again while others open a new file at the same time.
+
+    SQLite does not wait by itself here (https://sqlite.org/c3ref/busy_handler.html: two that hold a read lock and want more would
+    wait for each other for ever).
+    """
+    until = monotonic() + _SQLITE_BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > until:
+                raise
+            sleep(0.01)
 
 
 def _casefold(text: str | None) -> str | None:

@@ -77,6 +77,7 @@ def demo(
         if keep_running:
             say(f"The board is at {stack.url}", "bold")
             say(f"Log in: {login_link(settings, stack.url)}")
+            note(f"the command line finds it with DISPATCHER_HOME={settings.home}")
             note("end with Ctrl-C")
             serve_until_told(stack)
         else:

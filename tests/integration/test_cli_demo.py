@@ -51,7 +51,10 @@ def test_demo_stays_up_when_asked_to_and_can_be_had_again(cli: Cli, home: Path, 
             assert line, demo.stderr.read()
             if line.startswith("The board is at "):
                 boards, url = boards + 1, line.split()[-1]
-        board = Cli(cli.data_folder, {"DISPATCHER_URL": url})
+        assert demo.stdout.readline().startswith(f"Log in: {url}/login?")
+        hint = demo.stderr.readline()
+        assert hint.startswith("the command line finds it with DISPATCHER_HOME="), hint
+        board = Cli(Path(hint.rsplit("=", 1)[1].strip()), {})
         assert board.json("ticket", "show", "DEMO-1")["state"] == "review"
         again = cli.run("demo", "--home", home / "demo", "--harness", "goose")
         assert again.status == 1 and f"error: a demo is running at {url}" in again.err
