@@ -22,6 +22,8 @@ async def test_what_is_typed_is_found_and_stays_in_the_address(web: Web, page: P
     await stands(page, "backlog", bug)
     await expect(page.locator("#found")).to_have_text("1 ticket found")
     await expect(page).to_have_url(f"{web.url}/?q=parser+label%3Abug")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(f"#open-{bug}")).to_be_focused()
     await page.reload()
     await expect(page.locator("#filter-q")).to_have_value("parser label:bug")
     await stands(page, "backlog", bug)

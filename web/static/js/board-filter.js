@@ -54,8 +54,15 @@ form.addEventListener("input", ({ target }) => {
   timer = setTimeout(() => apply({ typing: true }), TYPING_MS);
 });
 form.addEventListener("change", ({ target }) => { if (target.matches("select")) apply(); });
-form.addEventListener("submit", (event) => { event.preventDefault(); apply({ typing: true }); });
+// Enter and the arrow down lead from what is typed to what was found.
+async function enter(event) {
+  event.preventDefault();
+  await apply({ typing: true });
+  columns().querySelector(".card-title")?.focus();
+}
+form.addEventListener("submit", enter);
 form.addEventListener("keydown", (event) => {
+  if (event.key === "ArrowDown" && event.target.matches("[type=search]")) enter(event);
   if (event.key !== "Escape" || !event.target.matches("[type=search]") || !event.target.value) return;
   event.preventDefault();
   event.stopPropagation();

@@ -57,7 +57,7 @@ document.addEventListener("submit", async (event) => {
 
 document.addEventListener("click", (event) => {
   if (event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
-  const link = event.target.closest?.(".card-menu, a[data-ask]");
+  const link = event.target.closest?.(".card-menu, a[data-move-to]");
   if (!link || !mayAct()) return;
   event.preventDefault();
   const key = dialog.contains(link) ? dialog.dataset.key : link.closest(".card").dataset.key;
