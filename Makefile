@@ -8,6 +8,7 @@ SHELL := /bin/sh
 
 HARNESS ?= opencode
 ARGS ?=
+PARALLEL := -n logical --maxprocesses 4 --dist worksteal
 STARTED_IN := $(shell cat .venv/folder 2>/dev/null)
 BIN := .venv/bin
 UV := $(BIN)/uv
@@ -44,7 +45,7 @@ demo: .venv/ready ## a ticket from board to review with a real agent and a scrip
 	@exec $(BIN)/dispatcher demo --harness $(HARNESS) $(ARGS)
 
 test: .venv/ready-test ## all tests, with servers and harnesses of their own; ARGS="tests/unit -k name"
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest $(or $(ARGS),$(PARALLEL))
 
 lint: .venv/ready-test ## ruff and mypy
 	@$(BIN)/python -m ruff check .
