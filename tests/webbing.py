@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,3 +118,13 @@ async def open_web(url: str, home: Path, **settings: Any) -> AsyncIterator[Web]:
         ):
             yield Web(app, client, anonymous, database, chosen)
         database.close()
+
+
+def operations(routes: Any) -> Iterator[tuple[str, str]]:
+    """Method and path of every route, also of those in routers within routers."""
+    for route in routes:
+        if hasattr(route, "effective_candidates"):
+            yield from operations(route.effective_candidates())
+        else:
+            for method in getattr(route, "methods", None) or ():
+                yield method, route.path

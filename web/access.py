@@ -73,7 +73,6 @@ RULES = (
     Rule("GET", "/healthz", OPEN),
     Rule("GET", "/readyz", OPEN),
     Rule("GET", "/metrics", "viewer"),
-    Rule("GET", "/readyz", OPEN),
     Rule("POST", "/hooks/**", OPEN),  # signed by who sends them
     Rule("GET POST", "/login", ANYONE),
     # One's own.

@@ -16,7 +16,7 @@ from dispatcher import access
 from dispatcher.actor import acting
 from dispatcher.credentials import Kind
 from tests.entering import bearer
-from tests.webbing import BASE, Web, open_web
+from tests.webbing import BASE, Web, open_web, operations
 from web.access import ANYONE, OPEN, RULES, Access, rule_of
 from web.who import me
 
@@ -70,13 +70,8 @@ async def web(tmp_path: Path) -> AsyncIterator[Web]:
 
 
 def addresses(routes: Any) -> Iterator[tuple[str, str]]:
-    """Method and path of every route, also of those in routers within routers."""
-    for route in routes:
-        if hasattr(route, "effective_candidates"):
-            yield from addresses(route.effective_candidates())
-        else:
-            for method in getattr(route, "methods", None) or ():
-                yield method, re.sub(r"\{[^}]*\}", "1", route.path)
+    """Method and path of every route, its parameters filled in."""
+    return ((method, re.sub(r"\{[^}]*\}", "1", path)) for method, path in operations(routes))
 
 
 class Door:
