@@ -55,7 +55,7 @@ def put_child(db: Db, run: Run, child: ChildItems, redactor: Redactor) -> None:
 
 def _write(db: Db, row: SessionRow, items: Iterable[Item], redactor: Redactor) -> list[int]:
     """Write items of one session, those that are there already in their places; gives their numbers."""
-    written = [(item.seq, storable(redactor.data(item_json(item)))) for item in items]
+    written = [(item.seq, storable(redactor.data(item_json(item), growing=True))) for item in items]
     there = {
         old.seq: old for old in db.exec(select(ItemRow).where(ItemRow.session_id == row.id, _in(seq for seq, _ in written)))
     }

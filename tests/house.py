@@ -41,7 +41,7 @@ class House:
         with self.database.transaction() as db:
             return board.file_ticket(db, project="SAMPLE", title="Do it", body=body, agent="coder", **ticket).key
 
-    def edit(self, model: type[Any], **values: Any) -> None:
+    def edit(self, model: type[Any], /, **values: Any) -> None:
         with self.database.transaction() as db:
             row = db.exec(select(model)).one()
             for name, value in values.items():
@@ -84,11 +84,11 @@ class House:
             while not await asyncio.to_thread(condition):  # noqa: ASYNC110  # the database is what is waited for
                 await asyncio.sleep(0.02)
 
-    async def work(self, key: str, *states: str, crew: Crew | None = None) -> str:
+    async def work(self, key: str, *states: str, crew: Crew | None = None, seconds: float = 20) -> str:
         """Let a worker take the ticket, and wait until it is in one of the states (by default: not queued or running)."""
         await (crew or self.crew()).take()
         settled = states or ("review", "blocked", "done", "cancelled", "backlog")
-        await self.until(lambda: self.ticket(key).state in settled and self.run(key).ended_at is not None)
+        await self.until(lambda: self.ticket(key).state in settled and self.run(key).ended_at is not None, seconds)
         return self.ticket(key).state
 
 
@@ -115,4 +115,5 @@ async def house(tmp_path: Path, database_url: str, repository: Path, **settings:
             finally:
                 for crew in made.crews:
                     await crew.close()
+                await asyncio.get_running_loop().shutdown_default_executor()  # what was cancelled may still hold a connection
                 database.close()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-LOG_NAMES = {"stdout": "stdout", "stderr": "stderr", "check": "check.log", "setup": "setup.log"}
+from adapters.redact import Redactor
 
 
-def read_log(path: Path, offset: int, limit: int) -> bytes:
-    """At most `limit` bytes from `offset` on; none where the file is not there (yet)."""
+def read_log(path: Path, offset: int, limit: int, redactor: Redactor) -> bytes:
+    """At most `limit` bytes from `offset` on, their secrets masked; none where the file is not there (yet)."""
+    begin = max(0, offset - redactor.reach)
     try:
         with path.open("rb") as file:
-            file.seek(offset)
-            return file.read(limit)
+            file.seek(begin)
+            data = file.read(offset - begin + limit + redactor.reach)
     except FileNotFoundError:
         return b""
+    return redactor.bytes(data)[offset - begin :][:limit]

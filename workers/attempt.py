@@ -137,9 +137,9 @@ def begin_finishing(db: Db, case: Case, door: Door, exit_code: int, ended: Ended
         "finish",
         exit_code=exit_code,
         ended_by=ended.kind if ended else None,
-        summary=ended.text if ended else "",
+        summary=case.redactor.text(ended.text) if ended else "",
         fault_kind=fault.kind if fault else None,
-        fault_text=fault.text if fault else "",
+        fault_text=case.redactor.text(fault.text) if fault else "",
         doing="reads the session back",
         **door.meter.values(),
     )
@@ -149,7 +149,7 @@ def give_up(db: Db, case: Case, ended: Ended) -> None:
     """End a run that could not begin."""
     trigger: RunTrigger = "cancel" if ended.kind == "stopped" else "fail"
     move_run(db, case.run, "finish", ended_by=ended.kind)
-    runs.finish(db, case.run, runs.Result(trigger, ended.kind, ended.text, ended.kind))
+    runs.finish(db, case.run, runs.Result(trigger, ended.kind, case.redactor.text(ended.text), ended.kind))
 
 
 def write_files(launch: Launch) -> None:

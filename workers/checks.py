@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adapters.decode import plain
@@ -35,7 +35,7 @@ class Ran:
 
 async def project_command(hands: Hands, case: Case, place: Workspace, command: str, *, log: str, seconds: float) -> Ran:
     """Run one of the project's commands in the ticket's workspace; its output goes to `log` in the run's folder."""
-    return await run_command(
+    ran = await run_command(
         command,
         cwd=Path(place.path),
         env=command_env(place, case.folder),
@@ -44,6 +44,8 @@ async def project_command(hands: Hands, case: Case, place: Workspace, command: s
         seconds=seconds,
         grace=hands.settings.grace_seconds,
     )
+    await asyncio.to_thread(case.redactor.file, case.folder / log)
+    return replace(ran, output=case.redactor.text(ran.output))
 
 
 async def run_command(

@@ -6,17 +6,18 @@ Idempotent, from what is on disk and in the database alone, so that another work
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from sqlmodel import Session as Db
 
 import adapters
 from adapters.base import AdapterError, Record
-from adapters.redact import Redactor
 from adapters.session import Outcome, Session
 from dispatcher import activity, runs, transcripts
 from dispatcher.models import Check, Workspace
 from dispatcher.prompts import Workflow
+from dispatcher.redaction import LOGS
 from dispatcher.text import storable
 from dispatcher.transitions import write_run
 from workers import workspace
@@ -32,9 +33,10 @@ async def finish(hands: Hands, case: Case, workflow: Workflow, stop: asyncio.Eve
     """Carry a run in `finishing` to its end."""
     place = await hands.read(find_workspace, case.ticket)
     native_id = await hands.read(transcripts.native_id, case.run) or case.native_id
+    await asyncio.to_thread(mask_logs, case)
     session, outcome = await asyncio.to_thread(read_back, case, place, native_id)
     if session is not None:
-        await hands.write(transcripts.replace, case.run, session, redactor(case))
+        await hands.write(transcripts.replace, case.run, session, case.redactor)
     head = await asyncio.to_thread(workspace.snapshot, hands.database, case.run, case.ticket, case.agent, outcome.text)
     changed = head != (case.run.base_sha if case.run.reason == "change" else place.base_sha)
     conflicts = await asyncio.to_thread(workspace.unfinished_merge, hands.database, case.ticket)
@@ -53,9 +55,10 @@ def read_back(case: Case, place: Workspace, native_id: str | None) -> tuple[Sess
     try:
         session = adapter.read(record).numbered()
     except AdapterError as error:
-        words = _last_words(stderr) or str(error)
+        words = case.redactor.text(_last_words(stderr) or str(error))
         return None, Outcome(kind="crashed", text=f"it left no session (exit {case.run.exit_code}): {words}")
     session.outcome = adapter.outcome(session, case.run.exit_code)
+    session.outcome.text = case.redactor.text(session.outcome.text)
     return session, session.outcome
 
 
@@ -71,16 +74,19 @@ async def check(hands: Hands, case: Case, place: Workspace, workflow: Workflow) 
 
 def end(db: Db, case: Case, session: Session | None, outcome: Outcome, work: Work) -> None:
     """Write the verdict: one transaction ends the run and moves the ticket."""
-    for result in work.checks:
-        db.add(result)
-        activity.record(db, "check.ended", ticket=case.ticket, run=case.run, command=result.command, state=result.state)
+    for ran in work.checks:
+        db.add(ran)
+        activity.record(db, "check.ended", ticket=case.ticket, run=case.run, command=ran.command, state=ran.state)
     write_run(db, case.run, head_sha=work.head)
-    runs.finish(db, case.run, judge(case.run, session, outcome, work))
+    result = judge(case.run, session, outcome, work)
+    text, evidence = case.redactor.text(result.text), case.redactor.text(result.evidence)
+    runs.finish(db, case.run, replace(result, text=text, evidence=evidence))
 
 
-def redactor(case: Case) -> Redactor:
-    """Masks the endpoint's key, should anything have told it."""
-    return Redactor(frozenset({case.endpoint.key()} - {""}))
+def mask_logs(case: Case) -> None:
+    """Mask the run's secrets in what its programs printed."""
+    for name in LOGS.values():
+        case.redactor.file(case.folder / name)
 
 
 def _check(run_id: int, ran: Ran) -> Check:

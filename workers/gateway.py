@@ -69,11 +69,6 @@ class Door:
         """Seconds since the endpoint last had something to do for this run; 0 while a request is open."""
         return 0.0 if self._open else time.monotonic() - self.touched
 
-    @property
-    def secrets(self) -> frozenset[str]:
-        """What must not be kept or shown."""
-        return frozenset(part for part in (self._key, self.token) if part)
-
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Pass one request on."""
         offered = request.headers.get("Authorization", "").removeprefix("Bearer ").strip() or request.headers.get(

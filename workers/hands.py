@@ -14,8 +14,10 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import Session as Db
 from sqlmodel import select
 
+from adapters.redact import Redactor
 from dispatcher.db import Database
 from dispatcher.models import Agent, Endpoint, Project, Run, Ticket, Workspace
+from dispatcher.redaction import redactor
 from dispatcher.settings import Settings
 from workers.gateway import Gateway
 
@@ -80,6 +82,8 @@ class Case:
     """Carried in the environment of everything that the run starts."""
     native_id: str | None
     """The session that the run continues, where it does."""
+    redactor: Redactor
+    """Masks what the run must not tell."""
 
     @property
     def run_id(self) -> int:
@@ -90,16 +94,18 @@ class Case:
 
 def load_case(db: Db, run: Run, settings: Settings) -> Case:
     """Everything about a run, read at once."""
-    ticket = db.get_one(Ticket, run.ticket_id)
+    ticket, endpoint = db.get_one(Ticket, run.ticket_id), db.get_one(Endpoint, run.endpoint_id)
+    project = db.get_one(Project, ticket.project_id)
     return Case(
         run=run,
         ticket=ticket,
-        project=db.get_one(Project, ticket.project_id),
+        project=project,
         agent=db.get_one(Agent, run.agent_id),
-        endpoint=db.get_one(Endpoint, run.endpoint_id),
+        endpoint=endpoint,
         folder=settings.runs / str(run.id),
         marker=marker(settings, run.id),
         native_id=run.resume,
+        redactor=redactor(settings, project, endpoint),
     )
 
 

@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 from adapters.base import ChildItems
-from adapters.redact import Redactor
 from adapters.session import Item
 from dispatcher import runs, transcripts
+from dispatcher.redaction import redactor
 from dispatcher.wording import doing
 from workers.gateway import Door
 from workers.hands import Case, Hands
@@ -27,7 +27,7 @@ class Reporter:
         self._watch = watch
         self._stop = stop
         self._worktree = worktree
-        self._redactor = Redactor(door.secrets)
+        self._redactor = redactor(hands.settings, case.project, case.endpoint, door.token)
         self._doing = "starts"
         self._plan: dict[str, int] = {}
         self._told: dict[str, Any] = {}

@@ -9,8 +9,10 @@ from fastapi import APIRouter, Query, Response
 from dispatcher import board, reading, runs, transcripts
 from dispatcher.atif import to_atif
 from dispatcher.errors import NotFound
+from dispatcher.models import Endpoint, Project, Ticket
+from dispatcher.redaction import LOGS, redactor
 from dispatcher.states import RunState
-from web.logs import LOG_NAMES, read_log
+from web.logs import read_log
 from web.schemas import CheckOut, RunDetail, RunOut
 from web.site import Here
 from web.views import checks_out, run_detail, run_out, runs_out
@@ -91,7 +93,9 @@ def get_log(
 ) -> Response:
     """Bytes from `offset` on, at most `limit`; X-Next-Offset tells where the next ones begin."""
     with site.database.reading() as db:
-        runs.get_run(db, run_id)
-    data = read_log(site.settings.runs / str(run_id) / LOG_NAMES[stream], offset, limit)
+        run = runs.get_run(db, run_id)
+        project = db.get_one(Project, db.get_one(Ticket, run.ticket_id).project_id)
+        masks = redactor(site.settings, project, db.get_one(Endpoint, run.endpoint_id))
+    data = read_log(site.settings.runs / str(run_id) / LOGS[stream], offset, limit, masks)
     headers = {"X-Next-Offset": str(offset + len(data))}
     return Response(data, media_type="text/plain; charset=utf-8", headers=headers)
