@@ -118,6 +118,13 @@ def list_agents(db: Session, *, retired: bool = False) -> list[Agent]:
     return list(db.exec(query if retired else query.where(col(Agent.retired_at).is_(None))))
 
 
+def known_agents(db: Session) -> list[Agent]:
+    """The agents that tickets can be found by: those that may be assigned, and retired ones that tickets still name."""
+    named_by = select(Ticket.id).where(col(Ticket.agent_id) == col(Agent.id)).exists()
+    query = select(Agent).where(col(Agent.retired_at).is_(None) | named_by)
+    return list(db.exec(query.order_by(col(Agent.retired_at).is_not(None), col(Agent.name))))
+
+
 def offered_agent(db: Session, name: str) -> Agent:
     """The agent of that name, to assign to; raises `NotFound`, and `Conflict` for a retired one."""
     agent = get_agent(db, name)

@@ -34,6 +34,7 @@ from dispatcher.commands import (
     sessions,
     tickets,
     up,
+    upkeep,
     users,
     watch,
 )
@@ -56,7 +57,7 @@ for module in (up, demo, doctor):
     module.register(app)
 for section in (projects, endpoints, harness, agents, tickets, runs, github):
     app.add_typer(section.app)
-for module in (inbox, watch, review, backup):
+for module in (inbox, watch, review, backup, upkeep):
     module.register(app)
 app.add_typer(sessions.app)
 users.register(app)

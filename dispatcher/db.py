@@ -132,8 +132,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 def _write_ahead(connection: sqlite3.Connection) -> None:
     """Turn the write-ahead log on; asked again while others open a new file at the same time.
 
-    SQLite does not wait by itself here (https://sqlite.org/c3ref/busy_handler.html: two that hold a read lock and want more would
-    wait for each other for ever).
+    SQLite does not wait by itself here (https://sqlite.org/c3ref/busy_handler.html: two that hold a read lock and want more
+    would wait for each other for ever).
     """
     until = monotonic() + _SQLITE_BUSY_SECONDS
     while True:

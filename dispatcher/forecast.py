@@ -66,10 +66,22 @@ def forecast(subject: Subject) -> Forecast | None:
         merged=repository.is_ancestor(head, target),
         fast_forward=behind == 0,
         behind=behind,
-        conflicts=list(_clashes(repository, target, head)) if behind else [],
+        conflicts=[_named(clash, subject) for clash in _clashes(repository, target, head)] if behind else [],
         checkout=on_target,
         obstacle=_obstacle(repository, subject.place.target, ours, on_target),
     )
+
+
+def _named(clash: Clash, subject: Subject) -> Clash:
+    """The conflict markers with the branches' names for their commits."""
+    ours, theirs = f"<<<<<<< {subject.target}", f">>>>>>> {subject.place.head_sha}"
+    names = {ours: f"<<<<<<< {subject.place.target}", theirs: f">>>>>>> {subject.place.branch}"}
+    found = []
+    for region in clash.regions:
+        lines = region.text.split("\n")
+        lines[0], lines[-1] = (names.get(line, line) for line in (lines[0], lines[-1]))
+        found.append(Region(line=region.line, text="\n".join(lines)))
+    return clash.model_copy(update={"regions": found})
 
 
 def _obstacle(repository: Repository, branch: str, ours: Path, on_target: bool) -> str | None:

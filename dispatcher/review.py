@@ -19,6 +19,7 @@ from dispatcher.changes import Diff, compare
 from dispatcher.db import Database
 from dispatcher.errors import Conflict, DispatcherError, Invalid, MergeConflict
 from dispatcher.git import Repository
+from dispatcher.github import pulls
 from dispatcher.inspection import inspect
 from dispatcher.merging import METHODS, land, merge_commit
 from dispatcher.models import Blocker, Project, Review, Run, Ticket, Workspace
@@ -53,14 +54,19 @@ def approve(
 ) -> Ticket:
     """Merge a reviewed branch into its target; worktree and branch go, the diff stays.
 
-    `head` is the commit that the reviewer saw. Raises `MergeConflict` after it has blocked the ticket with the files' names,
-    `Conflict` where the ticket is not in review, the branch has moved, or the user's checkout is in the way; nothing is
-    changed then.
+    Where the project offers its branches to GitHub, a pull request is opened or brought up to date instead, and the ticket
+    stays in review until that is merged. `head` is the commit that the reviewer saw.
+
+    Raises `MergeConflict` after it has blocked the ticket with the files' names, `Conflict` where the ticket is not in review,
+    the branch has moved, or the user's checkout is in the way; nothing is changed then.
     """
     with database.reading() as db:
         case = look(db, board.get_ticket(db, key))
+        elsewhere = pulls.offered_to(db, case.ticket)
     _require_review(case.ticket, case.place, head)
     message = _text(message or "", "message").strip()
+    if elsewhere:
+        return _offer(database, elsewhere, case, method, message)
     repository, base = case.repository, case.base
     target = case.target
     if target is None:
@@ -204,6 +210,29 @@ def _merge(repository: Repository, case: Subject, target: str, method: str | Non
     )
 
 
+def _offer(database: Database, elsewhere: str, case: Subject, method: str | None, message: str) -> Ticket:
+    """Approve, and ask for the pull request; GitHub's outbox pushes and opens it."""
+    if method is not None:
+        hint = "leave the method out: it is chosen there"
+        raise Invalid(f"{case.ticket.key} is merged on GitHub, in {elsewhere}", hint, "method")
+    with database.transaction() as db:
+        ticket, _ = _again(db, case.ticket.key, case)
+        review = _approval(db, ticket, case, message)
+        activity.record(db, "review.approved", ticket=ticket, review=review.id, head=review.head_sha)
+        pulls.want_pull(db, ticket)
+        return ticket
+
+
+def _approval(db: Session, ticket: Ticket, case: Subject, body: str) -> Review:
+    last = db.exec(select(Run).where(Run.ticket_id == ticket.id).order_by(col(Run.number).desc())).first()
+    place = case.place
+    run_id = last.id if last else None
+    review = Review(ticket_id=place.ticket_id, run_id=run_id, head_sha=place.head_sha, verdict="approve", body=body)
+    db.add(review)
+    db.flush()
+    return review
+
+
 def _again(db: Session, key: str, case: Subject) -> tuple[Ticket, Workspace]:
     """The rows as they are now, locked; raises `Conflict` where somebody else was faster."""
     ticket = db.exec(select(Ticket).where(Ticket.key == case.ticket.key).with_for_update()).one()
@@ -234,20 +263,11 @@ def _block(db: Session, key: str, case: Subject, target: str, error: MergeConfli
 
 def _record(db: Session, key: str, case: Subject, *, merged: str, base: str, body: str) -> Ticket:
     ticket, place = _again(db, key, case)
-    last = db.exec(select(Run).where(Run.ticket_id == ticket.id).order_by(col(Run.number).desc())).first()
-    review = Review(
-        ticket_id=place.ticket_id,
-        run_id=last.id if last else None,
-        head_sha=place.head_sha,
-        verdict="approve",
-        body=body,
-    )
-    db.add(review)
+    review = _approval(db, ticket, case, body)
     ticket.merged_sha, place.merge_sha = merged, None
     if base != place.head_sha:  # else it was merged before this: by a call that was cut short, or by hand
         place.base_sha = base
     move_ticket(db, ticket, "merge", merged=merged)
-    db.flush()
     activity.record(db, "review.approved", ticket=ticket, review=review.id, head=place.head_sha, merged=merged)
     return ticket
 

@@ -53,6 +53,12 @@ class Settings(BaseSettings):
     )
     writes_per_minute: int = Field(3000, gt=0, description="changes that one user may make by the web app in a minute")
 
+    keep_logs_days: int = Field(90, ge=1, description="days that what a run printed is kept; its transcript stays")
+    keep_logs_gb: float = Field(20, gt=0, description="gigabytes that they may take together; the oldest go first")
+    keep_homes_days: int = Field(30, ge=1, description="days that a closed ticket's private home is kept")
+    keep_feed_days: int = Field(14, ge=1, description="days that the feed's entries about growing transcripts are kept")
+    upkeep_seconds: float = Field(3600, gt=0, description="how often a worker removes what is not kept any longer")
+
     log_format: Literal["text", "json"] = Field("text", description="how our processes log: lines for people, or JSON")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="from which level on they log")
 

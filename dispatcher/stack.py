@@ -209,6 +209,9 @@ def listen(host: str, port: int) -> socket.socket:
         raise Invalid(
             f"cannot listen on {host}: {error.strerror}", "take an address of this machine: --host 127.0.0.1", "host"
         ) from error
+    # asyncio sets it only on sockets that know their protocol, which those of create_server do not: each answer of two writes,
+    # and each entry of the live stream, would wait up to 40 ms for the other side's acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.set_inheritable(True)
     return listener
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlmodel import select
 
 from dispatcher import board, runs
-from dispatcher.github import inbox, outbox, secrets
+from dispatcher.github import inbox, outbox, secrets, status
 from dispatcher.github.client import connect
 from dispatcher.github.connect import change_policy, connect_repo, learn, try_out
 from dispatcher.github.tend import Tender
 from dispatcher.github.work import Work
-from dispatcher.models import GitHubDelivery, GitHubIssue, GitHubPull, GitHubRepo, Project, Run, Ticket
+from dispatcher.models import GitHubDelivery, GitHubIssue, GitHubPull, GitHubRepo, Project, Run, Ticket, utcnow
 from dispatcher.states import LIVE_RUN
 from tests.desk import Desk
 from tests.github_server import TOKEN, Delivery, GitHub
@@ -63,6 +64,22 @@ class Octo:
             row.paused_until = None
             db.add(row)
         await self.tender.tend()
+
+    def due(self) -> None:
+        """As if the schedule's time had come."""
+        with self.desk.database.transaction() as db:
+            row = db.exec(select(GitHubRepo)).one()
+            row.reconciled_at = utcnow() - timedelta(seconds=self.desk.settings.github_reconcile_seconds + 1)
+            db.add(row)
+
+    def told(self) -> dict[str, Any]:
+        """What the connection's page tells."""
+        with self.desk.database.reading() as db:
+            return status.overview(db, self.desk.settings, db.exec(select(GitHubRepo)).one(), db.exec(select(Project)).one())
+
+    def deliveries(self) -> list[GitHubDelivery]:
+        with self.desk.database.reading() as db:
+            return list(db.exec(select(GitHubDelivery).order_by(GitHubDelivery.received_at)))
 
     def owed(self) -> list[Any]:
         with self.desk.database.reading() as db:
@@ -117,9 +134,13 @@ class Octo:
 
 
 @asynccontextmanager
-async def octo(folder: Path, database_url: str, repository: Path, **connection: Any) -> AsyncIterator[Octo]:
-    """All of it, connected with a token."""
-    with GitHub(repository, folder).serving() as hub:
+async def octo(
+    folder: Path, database_url: str, repository: Path, *, prefix: str = "", me: str = "", **connection: Any
+) -> AsyncIterator[Octo]:
+    """All of it, connected with a token: that of `me`, else of a machine's account."""
+    made_hub = GitHub(repository, folder)
+    made_hub.prefix, made_hub.me = prefix, me or made_hub.me
+    with made_hub.serving() as hub:
         desk = Desk.make(folder, database_url, repository)
         secrets.write(desk.settings, "WEB", "token", TOKEN)
         with desk.database.transaction() as db:
@@ -133,6 +154,8 @@ async def octo(folder: Path, database_url: str, repository: Path, **connection: 
             row = db.exec(select(GitHubRepo)).one()
             row.reconciled_at = row.created_at
             db.add(row)
+        await made.tender.tend()  # asks once, at its start
+        hub.calls.clear()
         yield made
         desk.database.close()
 

@@ -44,6 +44,10 @@ def change_issue(hub: GitHub, by: str, number: int, **values: Any) -> None:
     issue |= {name: value for name, value in values.items() if name in ("title", "body", "state", "state_reason")}
     issue |= {"labels": labels, "updated_at": hub.now()}
     edits = {name: {"from": before[name]} for name in ("title", "body") if issue[name] != before[name]}
+    if "body" in edits:
+        issue |= {"_edited": issue["updated_at"], "_editor": hub.people[by]}
+    if "title" in edits:
+        _happened(hub, by, number, "renamed", issue["updated_at"], rename={"from": before["title"], "to": issue["title"]})
     if edits:
         hub.deliver("issues", {"action": "edited", "issue": issue, "changes": edits}, by)
     old = [one["name"] for one in before["labels"]]
@@ -70,8 +74,18 @@ def assign(hub: GitHub, by: str, number: int, login: str) -> None:
     hub.deliver("issues", {"action": "assigned", "issue": issue, "assignee": hub.people[login]}, by)
 
 
+def unassign(hub: GitHub, by: str, number: int, login: str) -> None:
+    issue = hub.issues[number]
+    left = [one for one in issue["assignees"] if one["login"] != login]
+    issue |= {"assignees": left, "updated_at": hub.now()}
+    hub.deliver("issues", {"action": "unassigned", "issue": issue, "assignee": hub.people[login]}, by)
+
+
 def remove_issue(hub: GitHub, by: str, number: int, how: str = "deleted") -> None:
-    hub.deliver("issues", {"action": how, "issue": hub.issues.pop(number)}, by)
+    issue = hub.issues.pop(number)
+    if how == "transferred":
+        hub.moved[number] = issue | {"id": hub.number(), "url": f"{hub.url}/repos/octo/other/issues/{number}"}
+    hub.deliver("issues", {"action": how, "issue": issue}, by)
 
 
 def add_comment(hub: GitHub, by: str, number: int, body: str) -> dict[str, Any]:

@@ -33,6 +33,10 @@ def route(hub: GitHub, call: Call) -> Answer:
     if found := re.fullmatch(r"/users/([^/]+)", call.path):
         person = hub.people.get(found[1])
         return (200, person, {}) if person else MISSING
+    if call.path == "/api/graphql" if hub.prefix else call.path == "/graphql":
+        return _graph(hub, call)
+    if found := re.fullmatch(r"/repositories/999/issues/(\d+)", call.path):
+        return 200, hub.moved[int(found[1])], {}
     if not call.path.startswith(f"/repos/{hub.name}"):
         return MISSING
     rest = call.path.removeprefix(f"/repos/{hub.name}")
@@ -57,7 +61,7 @@ def _repo(hub: GitHub, call: Call) -> Answer:
 
 
 def _permission(hub: GitHub, call: Call, login: str) -> Answer:
-    if login not in hub.people:
+    if login not in hub.permissions:  # nobody's collaborator
         return MISSING
     role = hub.permissions[login]
     plain = {"maintain": "write", "triage": "read"}.get(role, role)
@@ -70,7 +74,19 @@ def _issues(hub: GitHub, call: Call) -> Answer:
     return _page(hub, call, sorted(rows, key=lambda one: one["updated_at"], reverse=call.query.get("direction") != "asc"))
 
 
+def _graph(hub: GitHub, call: Call) -> Answer:
+    """One query of an issue; what is in underscores here is not shown by REST."""
+    if not hub.graphs:
+        return 200, {"data": None, "errors": [{"type": "FORBIDDEN", "message": "Resource not accessible"}]}, {}
+    issue = hub.issues[call.data["variables"]["number"]]
+    editor = issue.get("_editor")
+    told = {"login": editor["login"].removesuffix("[bot]"), "__typename": editor["type"]} if editor else None
+    return 200, {"data": {"repository": {"issue": {"lastEditedAt": issue.get("_edited"), "editor": told}}}}, {}
+
+
 def _issue(hub: GitHub, call: Call, number: str) -> Answer:
+    if int(number) in hub.moved:
+        return 301, {"message": "Moved Permanently"}, {"location": f"{hub.url}/repositories/999/issues/{number}"}
     issue = hub.issues.get(int(number))
     return (200, issue, {}) if issue else MISSING
 
@@ -170,7 +186,9 @@ def _checks(hub: GitHub, call: Call, sha: str) -> Answer:
 
 
 def _hooks(hub: GitHub, call: Call) -> Answer:
-    return 403, {"message": "Resource not accessible by personal access token"}, {}
+    if hub.hooks is None:
+        return 403, {"message": "Resource not accessible by personal access token"}, {}
+    return _page(hub, call, hub.hooks)
 
 
 ROUTES: list[tuple[tuple[str, str], Any]] = [

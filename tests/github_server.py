@@ -28,6 +28,7 @@ from dispatcher.github.verify import sign
 from tests.gitting import git
 
 TOKEN = "github_pat_for_tests"
+INSTALLATION = "ghs_installation"
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Fault:
     times: int = 1
     after: bool = False
     """Whether the call is carried out all the same: the answer gets lost on its way."""
+    message: str = "this is a fault of the test's"
 
 
 @dataclass
@@ -92,6 +94,15 @@ class GitHub:
             self.person(login, permission, kind)
         self.me = "octo-dispatcher[bot]"
         self.url = ""
+        """Where the REST API is."""
+        self.prefix = ""
+        """What its paths begin with: /api/v3 on a GitHub Enterprise server."""
+        self.moved: dict[int, dict[str, Any]] = {}
+        """Issues that were transferred, as they are in the other repository."""
+        self.hooks: list[dict[str, Any]] | None = None
+        """The repository's webhooks; None where the token may not see them."""
+        self.graphs = True
+        """Whether GraphQL is answered."""
 
     def person(self, login: str, permission: str, kind: str = "User") -> None:
         self.people[login] = {"login": login, "id": self.number(), "node_id": f"U_{login}", "type": kind, "site_admin": False}
@@ -149,7 +160,7 @@ class GitHub:
         handler = type("Bound", (Handler,), {"github": self})
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{server.server_port}"
+        self.url = f"http://127.0.0.1:{server.server_port}{self.prefix}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
         thread.start()
         try:
@@ -178,6 +189,7 @@ class Handler(BaseHTTPRequestHandler):
 
     github: GitHub
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes: the second would wait 40 ms for the first one's receipt
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -195,6 +207,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer("PUT")
 
     def _answer(self, method: str) -> None:
+        hub = self.github
         url = urlsplit(self.path)
         body = self._read()
         if ".git/" in url.path:
@@ -202,14 +215,16 @@ class Handler(BaseHTTPRequestHandler):
             return
         from tests.github_routes import Call, route
 
-        hub = self.github
+        if hub.prefix and url.path != "/api/graphql":  # an Enterprise server: nothing of it is at the root
+            path = url.path.removeprefix(hub.prefix)
+            url = url._replace(path=path if path != url.path else "/none")
         with hub.lock:
             hub.calls.append(f"{method} {self.path}")
             fault = next((one for one in hub.faults if one.times > 0 and f"{method} {url.path}".startswith(one.call)), None)
             if fault is not None:
                 fault.times -= 1
             if fault is not None and not fault.after:
-                self._send(fault.status, {"message": "this is a fault of the test's"}, fault.headers)
+                self._send(fault.status, {"message": fault.message}, fault.headers)
                 return
             refused = self._identify(url.path)
             query = {name: values[0] for name, values in parse_qs(url.query).items()}
@@ -232,7 +247,7 @@ class Handler(BaseHTTPRequestHandler):
                 return {"message": "A JSON web token could not be decoded"}
             fine = kind.lower() == "bearer" and claims["exp"] - claims["iat"] <= 600
             return None if fine else {"message": "'Expiration time' claim ('exp') is too far in the future"}
-        return None if secret in (TOKEN, "ghs_installation") else {"message": "Bad credentials"}
+        return None if secret in (TOKEN, INSTALLATION) else {"message": "Bad credentials"}
 
     def _read(self) -> bytes:
         if self.headers.get("transfer-encoding") == "chunked":
@@ -264,8 +279,8 @@ class Handler(BaseHTTPRequestHandler):
 
         self.github.calls.append(f"{method} {self.path}")
         given = self.headers.get("authorization", "")
-        right = base64.b64encode(f"x-access-token:{TOKEN}".encode()).decode()
-        if given != f"Basic {right}":
+        rights = {"Basic " + base64.b64encode(f"x-access-token:{one}".encode()).decode() for one in (TOKEN, INSTALLATION)}
+        if given not in rights:
             self.send_response(401)
             self.send_header("www-authenticate", 'Basic realm="GitHub"')
             self.send_header("content-length", "0")
@@ -275,7 +290,7 @@ class Handler(BaseHTTPRequestHandler):
             "PATH": os.environ["PATH"],
             "GIT_PROJECT_ROOT": str(self.github.bare.parent),
             "GIT_HTTP_EXPORT_ALL": "1",
-            "PATH_INFO": re.sub(r"^/[^/]+/", "/", path),
+            "PATH_INFO": re.sub(r"^.*/(?=[^/]+\.git/)", "/", path),
             "QUERY_STRING": query,
             "REQUEST_METHOD": method,
             "CONTENT_TYPE": self.headers.get("content-type", ""),

@@ -24,6 +24,7 @@ from web.site import Here, Site
 
 LIMIT = 1_000_000
 """Bytes of one delivery. GitHub sends up to 25 MB; what is refused here is found by the catch-up."""
+_KEY = re.compile(r"[A-Za-z0-9]{1,40}")
 _GUID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _EVENT = re.compile(r"[a-z_]{1,64}")
 
@@ -39,7 +40,7 @@ async def receive(request: Request, site: Here, project: str) -> Response:
     except OverflowError:
         return _refuse(413, f"a delivery may have {LIMIT:,} bytes", "too_large")
     header = request.headers.get(HEADER, "")
-    secret = await run_in_threadpool(secrets.read, site.settings, project, "secret") if project.isalnum() else ""
+    secret = await run_in_threadpool(secrets.read, site.settings, project, "secret") if _KEY.fullmatch(project) else ""
     if not signed(secret, body, header):
         await run_in_threadpool(_note, site, project, _why(secret, header))
         return _refuse(401, "the signature is not that of the project's secret", "bad_signature")
@@ -98,6 +99,8 @@ def _note(site: Site, project: str, why: str) -> None:
 
 
 def _repo(db: Session, project: str) -> GitHubRepo | None:
+    if not _KEY.fullmatch(project):  # PostgreSQL refuses to be asked for a text with NUL
+        return None
     query = select(GitHubRepo).join(Project).where(Project.key == project.upper())
     return db.exec(query).first()
 

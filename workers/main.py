@@ -25,6 +25,7 @@ from dispatcher.db import Database
 from dispatcher.github.tend import Tender
 from dispatcher.queue import JOB, QUEUE, Bell, to_json
 from dispatcher.settings import Settings
+from dispatcher.upkeep import tidy
 from workers.crew import Crew
 from workers.gateway import Gateway
 from workers.hands import Hands
@@ -68,6 +69,7 @@ async def _work(settings: Settings) -> None:
                 group.create_task(_every(STOP_FLAG_SECONDS, crew.heed_stops)),
                 group.create_task(_every(HEARTBEAT_SECONDS, lambda: _beat(hands))),
                 group.create_task(_every(REPORT_SECONDS, lambda: _report(hands))),
+                group.create_task(_every(settings.upkeep_seconds, lambda: asyncio.to_thread(_tidy, hands))),
             ]
             if bell is not None:
                 duties += [group.create_task(_answer(bell, crew)), group.create_task(_listen(bell, crew))]
@@ -157,3 +159,11 @@ async def _report(hands: Hands) -> None:
         log.warning("the harnesses of this machine cannot be listed (%s); trying again", error)
         return
     await hands.write(roster.report, hands.name, harnesses.told(rows))
+
+
+def _tidy(hands: Hands) -> None:
+    done = tidy(hands.database, hands.settings)
+    for one in done.gone:
+        log.info("removed %s of %s: %s", one.kind, one.what, one.because)
+    for one, why in done.failed:
+        log.warning("%s of %s cannot be removed: %s", one.kind, one.what, why)

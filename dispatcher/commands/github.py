@@ -26,8 +26,9 @@ PING_SECONDS = 300.0
 class Pulls(StrEnum):
     """When a pull request is opened."""
 
-    ask = "ask"
+    approve = "approve"
     ready = "ready"
+    ask = "ask"
     never = "never"
 
 
@@ -67,10 +68,13 @@ def connect(
             return
         _show_hook(told)
         _ask_token(key, bool(app_id))
-        _show_check(client.post(f"/projects/{key}/github/check"))
+        fine = _try_token(client, key)
         if wait:
             _await_ping(client, key)
         _show_trust(client.get(f"/projects/{key}/github"))
+    if not fine:
+        say(f"Next: mend the problem above, then: dispatcher github check {key.upper()}")
+        raise typer.Exit(1)
     say(f"Next: label an issue agent:NAME, or comment /agent NAME. See: dispatcher github status {key.upper()}")
 
 
@@ -115,7 +119,9 @@ def policy(
     ] = None,
     assignee: Annotated[list[str] | None, typer.Option(metavar="LOGIN=AGENT", help="Assigning to LOGIN starts AGENT.")] = None,
     mirror: Annotated[bool | None, typer.Option(help="Whether edits and comments here are written to the issue.")] = None,
-    pulls: Annotated[Pulls | None, typer.Option(help="When a pull request is opened.")] = None,
+    pulls: Annotated[
+        Pulls | None, typer.Option(help="When a pull request is opened: approved, ready for review, asked for.")
+    ] = None,
     rounds: Annotated[int | None, typer.Option(help="How often GitHub sends one ticket back by itself.")] = None,
 ) -> None:
     """Change who may start runs, by what, and what is written to GitHub."""
@@ -124,9 +130,17 @@ def policy(
     if assignee:
         given["assignees"] = dict(_pair(text) for text in assignee)
     with api() as client:
-        _show_trust(
-            client.patch(f"/projects/{key}/github", {name: value for name, value in given.items() if value is not None})
-        )
+        told = client.patch(f"/projects/{key}/github", {name: value for name, value in given.items() if value is not None})
+    _show_trust(told)
+    agents = ", ".join(f"{login}={agent}" for login, agent in told["assignees"].items())
+    facts(
+        [
+            ("agents by assignee", agents or "none"),
+            ("pull requests", told["pulls"]),
+            ("rounds by GitHub", told["rounds"]),
+            ("edits here go there", "yes" if told["mirror"] else "no"),
+        ]
+    )
 
 
 @app.command(
@@ -185,12 +199,14 @@ def try_login(key: Key, login: Annotated[str, typer.Argument(help="A login on Gi
 @app.command("deliveries", epilog=example("dispatcher github deliveries WEB --json"))
 def deliveries(key: Key, as_data: Json = False) -> None:
     """List the newest deliveries, and what came of each."""
+    from dispatcher.github.inbox import CATCH_UP
+
     with api() as client:
         rows = client.get(f"/projects/{key}/github/deliveries")
     columns = [
         Column("RECEIVED", lambda row: moment(row["received_at"])),
         Column("EVENT", lambda row: f"{row['event']}.{row['action']}" if row["action"] else row["event"]),
-        Column("BY", lambda row: row["sender"]),
+        Column("BY", lambda row: row["sender"] or ("the catch-up" if row["guid"].startswith(CATCH_UP) else "")),
         Column("STATE", lambda row: row["state"], state=True),
         Column("WHAT CAME OF IT", lambda row: row["note"], cut=True),
     ]
@@ -236,16 +252,21 @@ def disconnect(key: Key, yes: Yes = False) -> None:
 
 
 def _show_hook(told: dict[str, Any]) -> None:
-    say("1. On GitHub, in the repository's settings, add a webhook:", "bold")
+    say(f"1. Add a webhook on {told['pages']['webhook']}, with:", "bold")
     facts(
         [
             ("   payload URL", told["hook_url"]),
             ("   content type", "application/json"),
             ("   secret", told["secret"]),
-            ("   events", ", ".join(told["events"])),
+            ("   events", 'choose "Let me select individual events", and tick:'),
+            *(("", name) for name in told["events"]),
         ]
     )
-    say("2. Make a fine-grained token, or an App, for the repository with:", "bold")
+    if not told["reachable"]:
+        say("problem  GitHub cannot reach that address", "yellow")
+        say("   hint: set DISPATCHER_PUBLIC_URL to one that it can, start again, and connect again")
+    where = "in the App's settings" if told["app_id"] else f"on {told['pages']['token']}"
+    say(f"2. Give {'the App' if told['app_id'] else 'a fine-grained token'} access to {told['repository']} {where}:", "bold")
     facts([(f"   {name}", access) for name, access in told["permissions"]])
 
 
@@ -258,6 +279,20 @@ def _ask_token(key: str, is_app: bool) -> None:
     given = typer.prompt("   the token (empty: later)", default="", show_default=False, hide_input=True, err=True)
     if given.strip():
         secrets.write(settings, key, "token", given)
+
+
+def _try_token(client: Client, key: str) -> bool:
+    """Try what the token may do, and tell; whether all of it is fine."""
+    from dispatcher.errors import DispatcherError
+
+    try:
+        rows = client.post(f"/projects/{key}/github/check")
+    except DispatcherError as error:
+        say(f"problem  {error.message}", "red")
+        say(f"   hint: {error.hint}")
+        return False
+    _show_check(rows)
+    return all(row["ok"] for row in rows)
 
 
 def _show_check(rows: list[dict[str, Any]]) -> None:

@@ -69,13 +69,16 @@ def approve(
     message: Annotated[str | None, typer.Option("--message", "-m", help="The merge commit's message.")] = None,
     as_data: Json = False,
 ) -> None:
-    """Approve a ticket and merge its branch into its target."""
+    """Approve a ticket and merge its branch into its target, or offer it to GitHub where the project does that."""
     body = {"method": method.value if method else None, "message": message}
     with api() as client:
         client.post(f"/tickets/{key}/approve", {name: value for name, value in body.items() if value is not None})
         page = client.get(f"/tickets/{key}")
     if as_data:
         as_json(page)
+        return
+    if page["state"] == "review":
+        say(f"{page['key']} is approved; its pull request is being opened, and is merged on GitHub", "green")
         return
     at = f" as {page['merged_sha'][:12]}" if page["merged_sha"] else ""
     say(f"{page['key']} is {page['state']}; its branch is merged{at}", "green")

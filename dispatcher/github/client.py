@@ -31,6 +31,8 @@ AGENT = f"ticket-dispatcher/{version('ticket-dispatcher')}"
 API_VERSION = "2022-11-28"
 LONGEST_WAIT = 3700.0
 """A limit of GitHub's is over within an hour."""
+SECONDARY = 60.0
+"""The least wait for a secondary limit without a header, by GitHub's documentation; longer each time."""
 _TOKENS: dict[tuple[str, str, str], tuple[str, datetime]] = {}
 """Installation tokens by API, App and installation, with their end: they hold for an hour."""
 
@@ -38,9 +40,11 @@ _TOKENS: dict[tuple[str, str, str], tuple[str, datetime]] = {}
 class Away(Unavailable):
     """GitHub does not answer, or asks to be left alone: try again after `wait` seconds, nothing is lost."""
 
-    def __init__(self, message: str, wait: float = 0.0) -> None:
+    def __init__(self, message: str, wait: float = 0.0, *, grows: bool = False) -> None:
         super().__init__(message, "it is tried again by itself")
         self.wait = min(wait, LONGEST_WAIT)
+        self.grows = grows
+        """Whether GitHub named no time: `wait` is the least, and each further one in a row is to be longer."""
 
 
 class Refused(DispatcherError):
@@ -65,11 +69,14 @@ class Hub(GitHubAPI):
         self.at = f"/repos/{repo.repository}"
         """Where the repository's own calls begin."""
         self.is_app = bool(repo.app_id)
+        api = repo.api_url.rstrip("/")
+        self._graph = f"{api.removesuffix('/v3')}/graphql"
+        """Of a GitHub Enterprise server it is beside the REST API: https://HOST/api/graphql."""
 
     async def _request(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
     ) -> tuple[int, Mapping[str, str], bytes]:
-        if not url.startswith(self.base_url.rstrip("/") + "/"):
+        if url != self._graph and not url.startswith(self.base_url.rstrip("/") + "/"):
             raise Away(f"GitHub named a page at {httpx.URL(url).host}, which is not asked")  # the token goes nowhere else
         send = {**headers, "x-github-api-version": API_VERSION}
         # A renamed repository is followed to its new place for reading; what writes is told of it instead.
@@ -115,6 +122,17 @@ class Hub(GitHubAPI):
         """Something that changes GitHub."""
         call: Any = {"POST": self.post, "PATCH": self.patch}[method]
         return await _tell(call(path, None, data=data, oauth_token=await self.token()))
+
+    async def graph(self, query: str, **values: Any) -> Any:
+        """What only GraphQL tells; raises `Refused` where it answers with errors."""
+        data = {"query": query, "variables": values}
+        answer = await _tell(self.post(self._graph, None, data=data, oauth_token=await self.token()))
+        wrong = answer.get("errors") or []
+        if any(one.get("type") == "RATE_LIMITED" for one in wrong):
+            raise Away("GitHub's limit is reached", 60.0, grows=True)
+        if wrong or not answer.get("data"):
+            raise Refused(f"GitHub refuses: {wrong[0].get('message') if wrong else 'no data'}", 422)
+        return answer["data"]
 
     async def me(self) -> tuple[str, int]:
         """Who we are there: login and number."""
@@ -166,7 +184,8 @@ def _trouble(error: gidgethub.HTTPException) -> DispatcherError:
     code, headers = int(error.status_code), error.headers
     limited = "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"
     if code == 429 or (code == 403 and limited) or (code == 403 and "secondary rate" in str(error)):
-        return Away(f"GitHub's limit is reached: {error}", _wait(headers))
+        wait = _wait(headers)
+        return Away(f"GitHub's limit is reached: {error}", wait or SECONDARY, grows=not wait)
     if code >= 500 or code == 408:
         return Away(f"GitHub has a fault ({code})", _wait(headers) if "retry-after" in headers else 0.0)
     if isinstance(error, gidgethub.RedirectionException):
@@ -181,15 +200,18 @@ def _trouble(error: gidgethub.HTTPException) -> DispatcherError:
 
 
 def _wait(headers: Mapping[str, str]) -> float:
-    """How long to stay away, in seconds: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api"""
+    """How long to stay away, in seconds, 0 where no header says: Retry-After, else until the reset of a limit that is used up.
+
+    https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
+    """
     try:
         if "retry-after" in headers:
             return max(1.0, float(headers["retry-after"]))
-        if "x-ratelimit-reset" in headers:
+        if headers.get("x-ratelimit-remaining") == "0":
             return max(1.0, float(headers["x-ratelimit-reset"]) - time.time())
-    except ValueError:
+    except (KeyError, ValueError):
         pass
-    return 60.0
+    return 0.0
 
 
 def _query(path: str, query: dict[str, Any]) -> str:

@@ -50,7 +50,7 @@ PERMISSIONS = (
     ("Checks", "read"),
 )
 """Of the fine-grained token or the App. An App alone can be given Checks; a token reads them with Contents on public ones."""
-PULLS = ("ask", "ready", "never")
+PULLS = ("approve", "ready", "ask", "never")
 GITHUB = "https://api.github.com"
 _REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
 _LOGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})(?:_[A-Za-z0-9]+)?(?:\[bot\])?")
@@ -164,6 +164,14 @@ def hook_url(settings: Settings, project: Project) -> str:
     """Where GitHub is to send deliveries."""
     base = settings.public_url.rstrip("/") or f"http://{settings.host}:{settings.port}"
     return f"{base}/hooks/github/{project.key}"
+
+
+def pages(repo: GitHubRepo) -> dict[str, str]:
+    """GitHub's own pages on which a connection is set up: where a webhook, and where a token is made."""
+    parts = urlsplit(repo.api_url)
+    site = "https://github.com" if repo.api_url == GITHUB else f"{parts.scheme}://{parts.netloc}"
+    new = f"{site}/{repo.repository}/settings/hooks/new"
+    return {"webhook": new, "token": f"{site}/settings/personal-access-tokens/new"}
 
 
 def reachable(settings: Settings) -> bool:

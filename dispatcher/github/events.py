@@ -7,14 +7,19 @@ from typing import Any
 from sqlmodel import Session
 
 from dispatcher.github import triggers
+from dispatcher.github.client import Refused
 from dispatcher.github.feedback import look_at_checks, take_review
+from dispatcher.github.inbox import CATCH_UP
 from dispatcher.github.pulls import take_pull
 from dispatcher.github.remarks import take_comment
-from dispatcher.github.start import Call, start
+from dispatcher.github.start import Call, start, take_back
 from dispatcher.github.sync import gone, take_issue, text_of
 from dispatcher.github.text import at
 from dispatcher.github.work import Work, find_issue
 from dispatcher.models import GitHubDelivery, GitHubRepo
+
+GONE = (404, 410)
+"""What GitHub answers for an issue that was deleted, or transferred to where we may not look."""
 
 
 async def handle(work: Work, row: GitHubDelivery) -> str:
@@ -24,9 +29,9 @@ async def handle(work: Work, row: GitHubDelivery) -> str:
         case "ping":
             return "GitHub reaches us"
         case "issues":
-            return await _issue(work, row.action, payload)
+            return await _issue(work, row, payload)
         case "issue_comment":
-            return await _comment(work, row.action, payload)
+            return await _comment(work, row, payload)
         case "pull_request":
             return await take_pull(work, payload["pull_request"])
         case "pull_request_review":
@@ -41,44 +46,60 @@ async def handle(work: Work, row: GitHubDelivery) -> str:
             return "this kind of event is not looked at"
 
 
-async def know_issue(work: Work, issue: dict[str, Any]) -> dict[str, Any]:
-    """Bring the ticket after the issue; gives the payload that counts.
+async def know_issue(work: Work, row: GitHubDelivery, issue: dict[str, Any]) -> None:
+    """Bring the ticket after the issue.
 
-    Two edits within one second carry the same time, and come in any order: then GitHub is asked which one stands.
+    GitHub is asked how it is where that cannot be told from here: two edits within one second carry the same time; and of an
+    issue that is not known, what closed or removed it may have come before this.
     """
-    number = int(issue["number"])
-    known = await work.read(find_issue, work.repo_id, number)
+    known = await work.read(find_issue, work.repo_id, int(issue["number"]))
     if known is None:
-        _, verdict = await work.judge(issue.get("user"), "answer")
-        await work.write(take_issue, work.repo, issue, trusted=verdict.allowed)
-        return issue
+        now = issue if row.guid.startswith(CATCH_UP) else await _as_it_is(work, issue)
+        if now is not None:
+            _, verdict = await work.judge(now.get("user"), "answer")
+            await work.write(take_issue, work.repo, now, trusted=verdict.allowed)
+        return
     if at(issue["updated_at"]) == known[0].changed_at and await work.read(_differs, work.repo_id, issue):
-        issue = await work.hub.get(f"{work.hub.at}/issues/{number}")
+        issue = await _as_it_is(work, issue) or issue
     await work.write(take_issue, work.repo, issue, trusted=False)
-    return issue
 
 
-async def _issue(work: Work, action: str, payload: dict[str, Any]) -> str:
-    issue = payload["issue"]
+async def _as_it_is(work: Work, issue: dict[str, Any]) -> dict[str, Any] | None:
+    """The issue as it is now; None for one that was deleted or transferred, of which GitHub shows the one elsewhere."""
+    try:
+        now: dict[str, Any] = await work.hub.get(f"{work.hub.at}/issues/{issue['number']}")
+    except Refused as error:
+        if error.code in GONE:
+            return None
+        raise
+    return now if now["id"] == issue["id"] else None
+
+
+async def _issue(work: Work, row: GitHubDelivery, payload: dict[str, Any]) -> str:
+    issue, action = payload["issue"], row.action
     if "pull_request" in issue:
         return "it is a pull request"
     if action in ("deleted", "transferred"):
         ticket = await work.write(gone, work.repo, int(issue["number"]), action)
         return f"the issue of {ticket.key} was {action}" if ticket else "it is not here"
-    await know_issue(work, issue)
+    await know_issue(work, row, issue)
     asked = triggers.of_issue_event(work.repo, action, payload)
-    if asked is None:
+    back = triggers.taken_back(work.repo, action, payload)
+    if asked is None and back is None:
         found = await work.read(find_issue, work.repo_id, int(issue["number"]))
-        return f"{found[1].key} follows" if found else "it was closed before it was seen"
-    sender, verdict = await work.judge(payload.get("sender"), asked.trigger)
-    return await work.write(start, work.repo_id, Call(issue, asked, sender, verdict, at(issue["updated_at"])))
+        return f"{found[1].key} follows" if found else "it was closed or removed before it was seen"
+    wish = asked or back
+    assert wish is not None
+    sender, verdict = await work.judge(payload.get("sender"), wish.trigger)
+    call = Call(issue, wish, sender, verdict, at(issue["updated_at"]))
+    return await work.write(start if asked else take_back, work.repo_id, call)
 
 
-async def _comment(work: Work, action: str, payload: dict[str, Any]) -> str:
+async def _comment(work: Work, row: GitHubDelivery, payload: dict[str, Any]) -> str:
     issue = payload["issue"]
-    if "pull_request" not in issue and action in ("created", "edited"):
-        await know_issue(work, issue)
-    return await take_comment(work, issue, payload["comment"], action)
+    if "pull_request" not in issue:
+        await know_issue(work, row, issue)
+    return await take_comment(work, issue, payload["comment"], row.action, payload.get("sender"))
 
 
 async def _review(work: Work, action: str, payload: dict[str, Any]) -> str:

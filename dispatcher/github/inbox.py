@@ -28,6 +28,8 @@ EVENTS = (
     "repository",
 )
 """What is looked at; of everything else only the name is kept."""
+CATCH_UP = "catch-up:"
+"""What the names of those begin with that no webhook brought: they are as GitHub's API tells them now."""
 ATTEMPTS = 8
 LATER = timedelta(seconds=15)
 KEPT = timedelta(days=14)

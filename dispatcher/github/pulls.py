@@ -23,6 +23,9 @@ from dispatcher.removal import keep_head
 from dispatcher.transitions import move_ticket
 from dispatcher.worktrees import remove
 
+BY_APPROVAL = ("approve", "ready")
+"""Policies by which an approved branch goes to GitHub and is merged there: here it would be merged past the others."""
+
 log = logging.getLogger(__name__)
 
 
@@ -47,6 +50,15 @@ def want_pull(db: Session, ticket: Ticket, by: str | None = None) -> GitHubPull:
         db.add(pull)
     activity.record(db, "github.pull_wanted", ticket=ticket)
     return pull
+
+
+def offered_to(db: Session, ticket: Ticket) -> str:
+    """The repository on GitHub that approving offers the branch to as a pull request; empty where approving merges it here."""
+    repo = db.exec(select(GitHubRepo).where(GitHubRepo.project_id == ticket.project_id)).first()
+    pull = pull_of(db, ticket)
+    if repo is None or not (repo.pulls in BY_APPROVAL or (pull is not None and pull.state in ("wanted", "open"))):
+        return ""
+    return repo.repository
 
 
 def pull_of(db: Session, ticket: Ticket) -> GitHubPull | None:

@@ -14,8 +14,9 @@ from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
 from dispatcher.github import triggers
-from dispatcher.github.inbox import KEPT, receive
-from dispatcher.github.remarks import remark
+from dispatcher.github.editing import edited_since
+from dispatcher.github.inbox import CATCH_UP, KEPT, receive
+from dispatcher.github.remarks import is_ours, remark
 from dispatcher.github.text import at, stamp
 from dispatcher.github.work import Work, find_issue
 from dispatcher.models import GitHubDelivery, GitHubPull, GitHubRepo, utcnow
@@ -24,7 +25,6 @@ OVERLAP = timedelta(seconds=90)
 """Read twice: GitHub's lists lag behind its events, and clocks differ."""
 GRACE = timedelta(seconds=60)
 """A delivery may take so long; what is older and was not delivered, was missed."""
-NAME = "catch-up"
 
 
 async def reconcile(work: Work) -> int:
@@ -71,15 +71,18 @@ async def _trigger(work: Work, issue: dict[str, Any], looked_at: datetime | None
         told = {name: event[name] for name in ("label", "assignee") if name in event}
         payload = {"issue": issue | {"updated_at": event["created_at"]}, "sender": event.get("actor"), **told}
         if triggers.of_issue_event(work.repo, event["event"], payload) is not None:
+            payload["issue"] |= await edited_since(work, issue, at(event["created_at"]))
             news += await _put(work, "issues", event["event"], payload, f"event:{event['id']}")
     return news
 
 
 async def _comment(work: Work, comment: dict[str, Any]) -> int:
     number = int(str(comment["issue_url"]).rpartition("/")[2])
-    if work.ours(comment.get("user")) or not await work.read(_is_news, work.repo_id, comment):
+    if is_ours(work, comment) or not await work.read(_is_news, work.repo_id, comment):
         return 0
     issue = await work.hub.get(f"{work.hub.at}/issues/{number}")
+    if "pull_request" not in issue and triggers.of_comment(str(comment.get("body") or "")) is not None:
+        issue |= await edited_since(work, issue, at(comment["created_at"]))
     payload = {"issue": issue, "comment": comment, "sender": comment.get("user")}
     action = "created" if await work.read(_is_new, work.repo_id, int(comment["id"])) else "edited"
     return await _put(work, "issue_comment", action, payload, f"comment:{comment['id']}:{comment['updated_at']}")
@@ -109,7 +112,7 @@ async def _pull(work: Work, pull: GitHubPull) -> int:
 
 
 async def _put(work: Work, event: str, action: str, payload: dict[str, Any], name: str) -> int:
-    return int(await work.write(_receive, work.repo_id, event, {"action": action, **payload}, f"{NAME}:{name}"))
+    return int(await work.write(_receive, work.repo_id, event, {"action": action, **payload}, f"{CATCH_UP}{name}"))
 
 
 def _receive(db: Session, repo_id: int, event: str, payload: dict[str, Any], guid: str) -> bool:

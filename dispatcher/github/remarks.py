@@ -25,18 +25,26 @@ SKEW = timedelta(seconds=5)
 
 def is_ours(work: Work, comment: dict[str, Any]) -> bool:
     """Whether we wrote it. The author alone does not tell where the token is a person's; the marker alone anybody can write."""
-    return work.ours(comment.get("user")) and MARK in str(comment.get("body") or "")
+    return work.ours(comment.get("user")) and str(comment.get("body") or "").lstrip().startswith(MARK)
 
 
-async def take_comment(work: Work, issue: dict[str, Any], comment: dict[str, Any], action: str) -> str:
-    """A comment that was made, edited or deleted on the issue, or on the pull request, as GitHub's payload tells."""
+async def take_comment(
+    work: Work, issue: dict[str, Any], comment: dict[str, Any], action: str, editor: dict[str, Any] | None = None
+) -> str:
+    """A comment that was made, edited or deleted on the issue, or on the pull request, as GitHub's payload tells.
+
+    `editor` is who edited it: who may write to a repository may edit what others said, who may be more than they.
+    """
     if action == "deleted":
-        return await work.write(_forget, work.repo_id, int(comment["id"]))
+        return await work.write(_forget, work.repo_id, issue, comment)
     if is_ours(work, comment):
         return "our own"
     asked = triggers.of_comment(str(comment.get("body") or ""))
     sender, verdict = await work.judge(comment.get("user"), "comment" if asked else "answer")
     _, trusted = (sender, verdict) if asked is None else await work.judge(comment.get("user"), "answer")
+    if action == "edited" and editor is not None and editor.get("login") != sender.login:
+        _, theirs = await work.judge(editor, "answer")
+        verdict, trusted = (verdict, trusted) if theirs.allowed else (theirs, theirs)
     said = _Said(issue, comment, asked, sender, verdict, trusted.allowed)
     return await work.write(_take, work.repo_id, said)
 
@@ -114,12 +122,26 @@ def _edit(db: Session, known: GitHubRemark, ticket: Ticket, body: str, changed: 
     return f"an edited comment on {ticket.key}"
 
 
-def _forget(db: Session, repo_id: int, remote_id: int) -> str:
-    known = remark(db, repo_id, "comment", remote_id)
-    comment = db.get(Comment, known.comment_id) if known is not None and known.comment_id is not None else None
-    if known is None or comment is None:
+def _forget(db: Session, repo_id: int, payload: dict[str, Any], gone: dict[str, Any]) -> str:
+    known = remark(db, repo_id, "comment", int(gone["id"]))
+    ticket = ticket_of(db, repo_id, int(payload["number"]))
+    if ticket is None or ticket.id is None:
+        return "it is about nothing that is here"
+    if known is None:  # told before it was told that somebody said it: that will change nothing any more
+        known = GitHubRemark(
+            repo_id=repo_id,
+            kind="comment",
+            remote_id=int(gone["id"]),
+            ticket_id=ticket.id,
+            author=str((gone.get("user") or {}).get("login") or "ghost"),
+            trusted=False,
+            changed_at=at(gone["updated_at"]),
+            came_to="deleted",
+        )
+        db.add(known)
+    comment = db.get(Comment, known.comment_id) if known.comment_id is not None else None
+    if comment is None:
         return "it is not here"
-    ticket = db.get_one(Ticket, known.ticket_id)
     known.comment_id = None
     db.add(known)
     db.flush()

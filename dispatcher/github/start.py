@@ -11,11 +11,12 @@ from dispatcher import activity, board, review, runs
 from dispatcher.actor import acting_as
 from dispatcher.agents import offered_agent
 from dispatcher.errors import DispatcherError
-from dispatcher.github.sync import accept, fix_text
+from dispatcher.github.editing import EDITOR
+from dispatcher.github.sync import accept, fix_text, is_fixed
 from dispatcher.github.triggers import Asked
 from dispatcher.github.trust import Sender, Verdict
 from dispatcher.github.work import find_issue, name_of
-from dispatcher.models import GitHubIssue, Ticket
+from dispatcher.models import Agent, GitHubIssue, Ticket
 
 
 class Call(NamedTuple):
@@ -43,6 +44,10 @@ def start(db: Session, repo_id: int, call: Call) -> str:
         return "this trigger was looked at already"
     issue.triggered_at = when
     db.add(issue)
+    editor = payload.get(EDITOR)
+    if verdict.allowed and editor and not is_fixed(db, issue, ticket):
+        words = f"{editor} edited the text after that, and may not start runs: read it, then start it again"
+        verdict = Verdict(False, words)
     if not verdict.allowed:
         activity.record(db, "github.refused", ticket=ticket, sender=sender.login, agent=asked.agent, why=verdict.why)
         return f"no run: {verdict.why}"
@@ -55,6 +60,25 @@ def start(db: Session, repo_id: int, call: Call) -> str:
         fix_text(db, issue, ticket, payload)
         accept(db, ticket, name_of(sender.login))
         return _set_to_work(db, issue, ticket, agent, asked.words)
+
+
+def take_back(db: Session, repo_id: int, call: Call) -> str:
+    """The label or assignment is gone again: a run that it queued, and that has not begun, is taken back."""
+    payload, asked, sender, verdict, when = call
+    found = find_issue(db, repo_id, int(payload["number"]))
+    if found is None:
+        return "there is no ticket of that issue"
+    issue, ticket = found
+    if not verdict.allowed or (issue.triggered_at is not None and when <= issue.triggered_at):
+        return f"{ticket.key} follows"
+    issue.triggered_at = when  # what put it there may come after this, and starts nothing then
+    db.add(issue)
+    run = runs.live_run(db, ticket)
+    if run is None or ticket.state != "queued" or run.reason != "assign" or db.get_one(Agent, run.agent_id).name != asked.agent:
+        return f"{ticket.key} follows"
+    with acting_as(name_of(sender.login)):
+        board.withdraw(db, ticket)
+    return f"{ticket.key} is taken back to the backlog"
 
 
 def _set_to_work(db: Session, issue: GitHubIssue, ticket: Ticket, agent: str, words: str) -> str:

@@ -35,7 +35,7 @@ def warnings(db: Session, settings: Settings, repo: GitHubRepo, project: Project
     if not secrets.read(settings, project.key, what):
         hint = f"dispatcher github token {project.key}, or set {secrets.variable(project.key, what)}"
         found.append(Warned(f"there is no {what.replace('_', ' ')} on this machine", hint))
-    if repo.fault:
+    if repo.fault and not found:  # without a token that is the fault
         found.append(Warned(repo.fault, "it is tried again by itself; nothing is lost"))
     if repo.refused and (repo.delivered_at is None or (repo.refused_at or repo.created_at) > repo.delivered_at):
         found.append(Warned(f"a delivery was refused: {repo.refused}", f"look at the webhook's settings of {repo.repository}"))
@@ -78,6 +78,8 @@ def overview(db: Session, settings: Settings, repo: GitHubRepo, project: Project
         **{name: getattr(repo, name) for name in (*shown, *more)},
         **{name: at.isoformat() if (at := getattr(repo, name)) else None for name in times},
         "hook_url": connect.hook_url(settings, project),
+        "pages": connect.pages(repo),
+        "reachable": connect.reachable(settings),
         "events": list(connect.EVENTS),
         "permissions": [list(row) for row in connect.PERMISSIONS],
         "warnings": [warned._asdict() for warned in warnings(db, settings, repo, project)],

@@ -15,10 +15,10 @@ from sqlmodel import Session, col, select
 from dispatcher import leases
 from dispatcher.db import Database
 from dispatcher.errors import DispatcherError
-from dispatcher.github.client import Away, connect
+from dispatcher.github.client import LONGEST_WAIT, Away, connect
 from dispatcher.github.events import handle
 from dispatcher.github.inbox import waiting, work_off
-from dispatcher.github.outbox import owed, owes
+from dispatcher.github.outbox import collect, owed, owes
 from dispatcher.github.reconcile import reconcile
 from dispatcher.github.sending import send_all
 from dispatcher.github.work import Work
@@ -43,6 +43,8 @@ class Tender:
         self._settings = settings
         self._database = database
         self._name = name
+        self._caught_up: set[int] = set()
+        """The repositories that were asked since this worker began: what happened while none ran, no delivery tells."""
 
     async def tend(self) -> None:
         """One look at each repository; what stands in the way of one is written at it, and hinders no other."""
@@ -53,24 +55,25 @@ class Tender:
 
     async def _look_after(self, repo_id: int) -> None:
         try:
-            await self._pass(repo_id)
+            await asyncio.to_thread(self._collect, repo_id)
+            if await asyncio.to_thread(self._may_ask, repo_id):
+                await self._pass(repo_id)
         except DispatcherError as error:
-            await asyncio.to_thread(
-                self._write, _stumbled, repo_id, error.line(), error.wait if isinstance(error, Away) else 0.0
-            )
+            wait, grows = (error.wait, error.grows) if isinstance(error, Away) else (0.0, False)
+            await asyncio.to_thread(self._write, _stumbled, repo_id, error.line(), wait, grows=grows)
         except Exception as error:
             # A fault of ours in one repository's work: told where people look, and tried again, since nothing of it is lost.
             log.exception("the work on GitHub repository %s failed in the dispatcher itself", repo_id)
             told = f"a fault of the dispatcher: {type(error).__name__}: {error}"
-            await asyncio.to_thread(self._write, _stumbled, repo_id, told, 0.0)
+            await asyncio.to_thread(self._write, _stumbled, repo_id, told)
 
     async def _pass(self, repo_id: int) -> None:
         repo, project = await asyncio.to_thread(self._load, repo_id)
         async with connect(self._settings, repo, project.key) as hub:
             work = Work(self._settings, self._database, repo, project, hub)
-            every = timedelta(seconds=self._settings.github_reconcile_seconds)
-            if repo.reconciled_at is None or repo.reconciled_at + every <= utcnow():
+            if self._is_due(repo):
                 await reconcile(work)
+                self._caught_up.add(repo_id)
             for _ in range(ROUNDS):
                 if not await work_off(work, handle) + await send_all(work):
                     break
@@ -98,16 +101,32 @@ class Tender:
 
     def _due(self) -> list[int]:
         with self._database.reading() as db:
-            now = utcnow()
-            rested = col(GitHubRepo.paused_until).is_(None) | (col(GitHubRepo.paused_until) <= now)
-            rows = db.exec(select(GitHubRepo).where(rested).order_by(col(GitHubRepo.id)))
+            rows = db.exec(select(GitHubRepo).order_by(col(GitHubRepo.id)))
             return [row.id for row in rows if row.id is not None and self._has_work(db, row, row.id)]
 
     def _has_work(self, db: Session, repo: GitHubRepo, repo_id: int) -> bool:
         """Whether there is anything to do, so that idle repositories cost no write."""
+        if owes(db, repo):
+            return True
+        return _rested(repo) and (self._is_due(repo) or bool(waiting(db, repo_id, 1) or owed(db, repo_id, 1)))
+
+    def _may_ask(self, repo_id: int) -> bool:
+        with self._database.reading() as db:
+            return _rested(db.get_one(GitHubRepo, repo_id))
+
+    def _collect(self, repo_id: int) -> None:
+        """Fill the outbox, in a pause too: what is owed then shows."""
+        while True:
+            with self._database.transaction() as db:
+                if not owes(db, db.get_one(GitHubRepo, repo_id)):
+                    return
+                collect(db, repo_id)
+
+    def _is_due(self, repo: GitHubRepo) -> bool:
+        """Whether GitHub is to be asked for what was missed: at the start, on the schedule, and when somebody wants it."""
+        every = timedelta(seconds=self._settings.github_reconcile_seconds)
         since = repo.reconciled_at
-        due = since is None or since + timedelta(seconds=self._settings.github_reconcile_seconds) <= utcnow()
-        return due or bool(waiting(db, repo_id, 1) or owed(db, repo_id, 1)) or owes(db, repo)
+        return repo.id not in self._caught_up or since is None or since + every <= utcnow()
 
     def _load(self, repo_id: int) -> tuple[GitHubRepo, Project]:
         with self._database.reading() as db:
@@ -117,6 +136,10 @@ class Tender:
     def _write(self, use_case: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         with self._database.transaction() as db:
             return use_case(db, *args, **kwargs)
+
+
+def _rested(repo: GitHubRepo) -> bool:
+    return repo.paused_until is None or repo.paused_until <= utcnow()
 
 
 def take_lease(db: Session, repo_id: int, name: str) -> bool:
@@ -134,11 +157,12 @@ def give_lease(db: Session, repo_id: int, name: str) -> None:
     db.execute(update(GitHubRepo).where(*mine).values(lease_until=None))
 
 
-def _stumbled(db: Session, repo_id: int, why: str, wait: float) -> None:
+def _stumbled(db: Session, repo_id: int, why: str, wait: float = 0.0, *, grows: bool = False) -> None:
     """Leave GitHub alone for as long as it asks, else for longer each time."""
     repo = db.get_one(GitHubRepo, repo_id)
     repo.failures += 1
-    pause = wait or min(FIRST_WAIT * 2 ** (repo.failures - 1), LAST_WAIT)
+    longer = 2 ** min(repo.failures - 1, 12)
+    pause = min(FIRST_WAIT * longer, LAST_WAIT) if not wait else min(wait * longer, LONGEST_WAIT) if grows else wait
     repo.paused_until, repo.fault = utcnow() + timedelta(seconds=pause), why[:2000]
     db.add(repo)
     log.warning("GitHub, %s: %s; the next look is in %.0f s", repo.repository, why, pause)

@@ -12,8 +12,9 @@ from dispatcher.models import GitHubRepo
 
 LABEL = "agent:"
 _COMMAND = re.compile(r"^/agent[ \t]+([A-Za-z0-9][\w.-]{0,62})(?:[ \t]+(\S.*))?[ \t]*$", re.M)
-_CODE = re.compile(r"^[ \t]*(```|~~~).*?^[ \t]*\1[ \t]*$|^(?: {4}|\t|[ \t]*>).*?$", re.M | re.S)
-"""Code and quotes: who shows a command does not give it."""
+_CODE = re.compile(r"^[ \t]*(`{3,}|~{3,}).*?(?:^[ \t]*\1[`~]*[ \t]*$|\Z)|^(?: {4}|\t|[ \t]*>).*?$", re.M | re.S)
+"""Code and quotes: who shows a command does not give it. A fence is closed by one that is as long, or ends with the text:
+https://spec.commonmark.org/0.31.2/#fenced-code-blocks"""
 
 
 class Asked(NamedTuple):
@@ -48,6 +49,15 @@ def of_assignee(repo: GitHubRepo, login: str) -> Asked | None:
     """The agent that stands behind a login."""
     agent = repo.assignees.get(login.lower())
     return Asked("assign", agent) if agent else None
+
+
+def taken_back(repo: GitHubRepo, action: str, payload: dict[str, Any]) -> Asked | None:
+    """What was asked for by a label or an assignment that is taken away again."""
+    if action == "unlabeled":
+        return of_labels([str((payload.get("label") or {}).get("name", ""))])
+    if action == "unassigned":
+        return of_assignee(repo, str((payload.get("assignee") or {}).get("login", "")))
+    return None
 
 
 def of_issue_event(repo: GitHubRepo, action: str, payload: dict[str, Any]) -> Asked | None:

@@ -46,8 +46,9 @@ class GitHubRepo(SQLModel, table=True):
     """Which agent an issue goes to when it is assigned to a login (in lower case)."""
     mirror: bool = True
     """Whether edits, comments and closing on the board are written to the issue."""
-    pulls: str = "ask"
-    """When a pull request is opened: ask (a person says so), ready (whenever a run is ready for review), or never."""
+    pulls: str = "approve"
+    """When a pull request is opened: approve (a person approves), ready (whenever a run is ready for review), ask (a person
+    asks for it; approving merges here), or never."""
     rounds: int = 5
     """How often reviews and checks on GitHub send one ticket back to its agent without a person on the board."""
     hook_id: int = Field(default=0, sa_type=BigInteger)

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from dispatcher import board
+from dispatcher import board, runs
 from dispatcher.github import sending
 from dispatcher.github.pulls import want_pull
 from dispatcher.github.tend import give_lease, take_lease
-from dispatcher.models import Comment, GitHubLetter, GitHubPull, Run
+from dispatcher.models import Check, Comment, GitHubLetter, GitHubPull, Run
+from dispatcher.transitions import move_run
 from tests import github_people as people
 from tests.github_house import Octo, octo
 from tests.github_server import Fault
@@ -77,6 +78,45 @@ async def test_one_comment_tells_the_whole_run(github: Octo) -> None:
     ours = [text for text in github.comments(number) if "dispatcher:" in text]
     assert len(ours) == 2 and "ready for review" in ours[1] and "1 file changed" in ours[1]
     assert [row.body for row in github.desk.all(Comment)] == ["Take the expensive one"], "an answer is no further comment"
+
+
+async def test_each_step_of_a_run_is_told_in_one_comment_in_its_place(github: Octo) -> None:
+    """Running, lost with its worker and running again, then ready: with the summary, the diff's size and the checks."""
+    number = await begun(github)
+
+    def told() -> str:
+        (text,) = github.comments(number)
+        return text
+
+    def run_on(run: Run, trigger: str, **values: Any) -> None:
+        with github.desk.database.transaction() as db:
+            move_run(db, run, trigger, **values)  # type: ignore[arg-type]
+
+    first = github.desk.claim()
+    github.desk.prepare(first)
+    run_on(first, "launch")
+    await github.sync()
+    assert "is at work on this" in told() and "run 1, m" in told()
+    remote = next(iter(github.hub.comments))
+    with github.desk.database.transaction() as db:
+        runs.lose(db, db.get_one(Run, first.id), retries=3)
+    await github.sync()
+    assert "about to begin" in told()
+    second = github.desk.claim()
+    place = github.desk.prepare(second)
+    run_on(second, "launch")
+    await github.sync()
+    assert "is at work on this" in told() and "run 2, m" in told()
+    (Path(place.path) / "a.txt").write_text("one\ntwo\n")
+    github.desk.snapshot(second)
+    with github.desk.database.transaction() as db:
+        db.add(Check(run_id=second.id, name="check", command="make test", state="passed", exit_code=0, output=""))
+    github.desk.finish(second)
+    await github.sync()
+    ready = told()
+    assert "ready for review" in ready and "> Did it." in ready and "check `make test`: passed" in ready
+    assert "1 file changed, 2 lines added, 0 removed" in ready
+    assert list(github.hub.comments) == [remote], "always the same comment"
 
 
 @pytest.mark.parametrize("lost", ["the answer", "the mark"])

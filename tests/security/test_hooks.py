@@ -15,7 +15,7 @@ import httpx
 import pytest
 from sqlmodel import select
 
-from dispatcher.github import secrets
+from dispatcher.github import inbox, secrets
 from dispatcher.github.connect import connect_repo
 from dispatcher.github.verify import sign, signed
 from dispatcher.models import GitHubDelivery, GitHubRepo
@@ -123,12 +123,25 @@ async def test_an_empty_secret_opens_nothing(door: Door) -> None:
 
 
 async def test_who_asks_for_other_projects_learns_nothing(door: Door) -> None:
-    known = await door.knock(x_hub_signature_256="sha256=0")
-    for name in ("NONE", "..", "WEB%2F..", "web.secret", "%00"):
-        unknown = await door.knock(project=name, x_hub_signature_256="sha256=0")
-        assert unknown.status_code in (303, 401, 404) and "WEB" not in unknown.text
-    assert (await door.knock(project="NONE")).json() == known.json()
+    for shape in ("{}", "..", "{}/..", "{}%2F..", "{}.secret", "{}%00", "%00{}", "{}/", " {}", "{}?project=WEB", "Ⅷ{}"):
+        known, unknown = [await door.knock(project=shape.format(key), x_hub_signature_256="sha256=0") for key in ("WEB", "WXY")]
+        told = [(one.status_code, one.text.replace(key, "KEY")) for one, key in ((known, "WEB"), (unknown, "WXY"))]
+        assert told[0] == told[1] and known.status_code in (307, 401, 404, 405), (shape, known.status_code)
+        assert "set-cookie" not in known.headers
+    assert door.inbox() == []
+    assert (await door.knock(project="WXY")).json() == (await door.knock(x_hub_signature_256="sha256=0")).json()
     assert (await door.knock(project="web")).status_code == 202, "a key in small letters is the same project"
+
+
+async def test_a_redelivery_of_what_was_worked_off_changes_nothing(door: Door) -> None:
+    assert (await door.knock(x_github_delivery="the-same")).status_code == 202
+    with door.web.database.transaction() as db:
+        inbox.settle(db, door.inbox()[0], "done", "WEB-1 follows")
+    before = door.inbox()[0].model_dump()
+    for body in (BODY, b'{"action": "deleted", "issue": {"number": 1}}'):
+        answer = await door.knock(body, x_github_delivery="the-same")
+        assert (answer.status_code, answer.json()["new"]) == (200, False)
+    assert [row.model_dump() for row in door.inbox()] == [before]
 
 
 async def test_ten_megabytes_are_refused_and_not_kept(door: Door) -> None:

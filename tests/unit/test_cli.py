@@ -14,7 +14,7 @@ from dispatcher.commands import output
 from dispatcher.errors import Conflict
 
 COMMANDS = """
-up web worker demo doctor inbox watch diff approve changes discard backup restore login
+up web worker demo doctor inbox watch diff approve changes discard backup restore upkeep login
 project add edit list show remove
 endpoint add edit retire restore list check discover remove
 harness list install path

@@ -45,7 +45,7 @@ class Policy(BaseModel):
     triggers: list[str] | None = Field(None, description="of label, comment, assign")
     assignees: dict[str, str] | None = Field(None, description="agents by the login that stands for them")
     mirror: bool | None = None
-    pulls: str | None = Field(None, description="ask, ready or never")
+    pulls: str | None = Field(None, description="approve, ready, ask or never")
     rounds: int | None = None
 
 

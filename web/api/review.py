@@ -138,7 +138,11 @@ def get_forecast(site: Here, key: str) -> Forecast:
 
 @router.post("/tickets/{key}/approve", summary="Approve and merge")
 def approve(site: Here, key: str, body: Approve) -> TicketOut:
-    """Merge the branch into its target; a conflict blocks the ticket and names the files."""
+    """Merge the branch into its target; a conflict blocks the ticket and names the files.
+
+    Where the project offers approved branches to GitHub, a pull request is opened, and the ticket stays in review until that is
+    merged there; give no method then.
+    """
     return approved(site, key, **body.model_dump())
 
 

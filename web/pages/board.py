@@ -24,7 +24,7 @@ __all__ = ["filter_of", "router", "show_board"]
 
 router = APIRouter()
 
-COLUMN = 40
+COLUMN = 20
 """Tickets of one column that are sent at first, and with each page more."""
 MOST = 400
 """Tickets of one column that a refreshed board gets again at most."""
@@ -94,7 +94,7 @@ def _frame(db: Session, shown: Filter) -> dict[str, Any]:
     """What stands around the columns."""
     return {
         "projects": projects.list_projects(db),
-        "agents": agents.list_agents(db, retired=True),
+        "agents": agents.known_agents(db),
         "labels": search.labels_in_use(db, shown.project),
         "moves": moves.table(),
         "tickets": sum(board.count_states(db).values()),

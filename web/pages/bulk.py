@@ -43,7 +43,8 @@ async def _chosen(request: Request) -> Chosen:
     async with request.form(max_files=0, max_fields=2100) as form:
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
         keys = [value for value in form.getlist("key") if isinstance(value, str)]
-    return Chosen(fields, [*keys, *(key for key in fields.get("keys", "").split(",") if key)])
+    named = [*keys, *fields.get("keys", "").split(",")]  # a ticket that is named in both ways counts once
+    return Chosen(fields, list(dict.fromkeys(key.strip().upper() for key in named if key.strip())))
 
 
 @router.post("/tickets/bulk")
@@ -52,7 +53,7 @@ def act(request: Request, site: Here, chosen: Annotated[Chosen, Depends(_chosen)
     form, keys = chosen
     shown = sent_from(request, form)
     action = form.get("action", "")
-    if action == "cancel" and form.get("confirm") != str(len(keys)) and keys:
+    if action == "cancel" and form.get("confirm") != str(len(keys)) and 0 < len(keys) <= bulk.MOST:
         return _ask(site, chosen, scripted, shown.query())
     try:
         results = bulk.act(site.database, action, keys, agent=form.get("agent", ""), label=form.get("label", ""))
@@ -80,9 +81,11 @@ def act(request: Request, site: Here, chosen: Annotated[Chosen, Depends(_chosen)
 def _ask(site: Site, chosen: Chosen, scripted: bool, back: str) -> Response:
     """What cancelling them will do, before it is done."""
     with site.database.reading() as db:
-        rows = db.exec(select(Ticket).where(col(Ticket.key).in_([key.upper() for key in chosen.keys[: bulk.MOST]])))
-        tickets = [ticket for ticket in rows if ticket.state not in search.CLOSED]
-    return page("board/bulk_cancel.html", part="cancel" if scripted else None, keys=chosen.keys, tickets=tickets, back=back)
+        rows = {ticket.key: ticket for ticket in db.exec(select(Ticket).where(col(Ticket.key).in_(chosen.keys)))}
+    found = [rows[key] for key in chosen.keys if key in rows]
+    tickets = [ticket for ticket in found if ticket.state not in search.CLOSED]
+    part = "cancel" if scripted else None
+    return page("board/bulk_cancel.html", part=part, tickets=tickets, others=len(chosen.keys) - len(tickets), back=back)
 
 
 def _told(results: list[bulk.Result], action: str, words: str, form: dict[str, str]) -> str:

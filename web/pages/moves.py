@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, Response
 
 from dispatcher import agents, board, moves, ordering, review, search
 from dispatcher.errors import Conflict, DispatcherError, Invalid
+from dispatcher.github import pulls
 from dispatcher.merging import METHODS
 from dispatcher.models import Agent, Project, Ticket
 from dispatcher.moves import Move
@@ -123,14 +124,15 @@ def _merged(site: Site, key: str, form: dict[str, str]) -> tuple[str, Undo | Non
         _allowed(ticket, "done")
     if form.get("confirm") != "yes":
         raise Invalid(f"the merge of {ticket.key} was not confirmed", "look at what it will do, then confirm it", "confirm")
-    review.approve(
+    ticket = review.approve(
         site.database,
         key,
         method=form.get("method") or None,
         message=form.get("text") or None,
         head=form.get("head") or None,
     )
-    return _SAID["merge"].format(key=ticket.key), None
+    said = _SAID["merge"] if ticket.state == "done" else "{key} is approved; its pull request is being opened"
+    return said.format(key=ticket.key), None
 
 
 def _show(site: Site, key: str, given: dict[str, str], entered: Entered = NOTHING, *, part: str | None, back: str) -> Response:
@@ -141,6 +143,7 @@ def _show(site: Site, key: str, given: dict[str, str], entered: Entered = NOTHIN
         above, below = ordering.neighbours(db, row)
         context: dict[str, Any] = {
             "ticket": ticket,
+            "offered_to": pulls.offered_to(db, row),
             "project": db.get_one(Project, row.project_id),
             "agents": agents.list_agents(db),
             "moves": [move for move in moves.moves_from(row.state) if _useful(move, ticket)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
+from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
 from dispatcher.errors import DispatcherError
@@ -20,11 +21,13 @@ router = APIRouter()
 
 @router.post("/tickets/{key}/approve")
 def approve(site: Here, key: str, form: Fields, scripted: Scripted) -> Response:
-    """Merge the branch."""
+    """Merge the branch, or offer it to GitHub."""
     try:
         ticket = approved(site, key, form.get("method") or None, form.get("message") or None, form.get("head") or None)
     except DispatcherError as error:
         return _refused(site, key, "approve", form, error, scripted=scripted)
+    if ticket.state == "review":
+        return _done(site, key, form, f"{ticket.key} is approved; its pull request is being opened", scripted=scripted)
     at = f" as {ticket.merged_sha[:10]}" if ticket.merged_sha else ""
     return _done(site, key, form, f"{ticket.key} is merged{at}", scripted=scripted)
 
@@ -61,4 +64,4 @@ def _done(site: Site, key: str, form: dict[str, str], words: str, *, scripted: b
     if not scripted:
         return to(f"/tickets/{key}")
     shown = parts(site, key, asked_of(form), "verdict", "threads", renewed=True)
-    return changed(site, key, renewed=("actions", "blocker"), also=shown + toast(words))
+    return changed(site, key, renewed=("actions", "blocker"), also=shown + Markup(toast(words)))

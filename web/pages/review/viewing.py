@@ -9,6 +9,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from dispatcher import board
+from dispatcher.github import pulls
 from web.pages.forms import NOTHING, Entered
 from web.pages.frame import frame
 from web.pages.review.model import Asked, fill, gather
@@ -67,8 +68,9 @@ def changes_context(site: Site, key: str, asked: Asked, *, part: str | None = No
     with site.database.reading() as db:
         row, context = frame(db, key)
         rows = gather(db, row)
+        offered = pulls.offered_to(db, row)
     view = fill(rows, asked, foresee=part not in ("moved", "threads", "progress"))
-    return context | {"view": view, "asked": asked}
+    return context | {"view": view, "asked": asked, "offered_to": offered}
 
 
 def parts(site: Site, key: str, asked: Asked, *names: str, entered: Entered = NOTHING, renewed: bool = False) -> Markup:

@@ -1,0 +1,53 @@
+"""Whether an issue's text is still the one that somebody meant: for triggers that no delivery brought, with the text of then.
+
+REST tells when a title was changed, by the issue's events; of the body only GraphQL tells when it was edited last, and by whom:
+https://docs.github.com/en/graphql/reference/objects#issue.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from dispatcher.github.client import Refused
+from dispatcher.github.text import at
+from dispatcher.github.work import Work
+
+EDITOR = "edited_since"
+"""In an issue's payload: who edited it after the trigger that goes with it, and may not start runs; no name of GitHub's."""
+SOMEBODY = "somebody"
+_QUERY = """query($owner: String!, $name: String!, $number: Int!) {
+  repository(owner: $owner, name: $name) { issue(number: $number) { lastEditedAt editor { login __typename } } }
+}"""
+
+
+async def edited_since(work: Work, issue: dict[str, Any], when: datetime) -> dict[str, str]:
+    """`EDITOR` and who edited title or body after `when`, where that is somebody who may not start runs; else nothing.
+
+    Who may start runs may do so with a text of theirs, so that their edits count as meant.
+    """
+    if at(issue["updated_at"]) <= when:
+        return {}
+    for user in [*await _titled(work, issue, when), *await _written(work, issue, when)]:
+        sender, verdict = await work.judge(user, "answer")
+        if not verdict.allowed:
+            return {EDITOR: sender.login}
+    return {}
+
+
+async def _titled(work: Work, issue: dict[str, Any], when: datetime) -> list[dict[str, Any] | None]:
+    events = await work.hub.all(f"{work.hub.at}/issues/{issue['number']}/events")
+    return [event.get("actor") for event in events if event["event"] == "renamed" and at(event["created_at"]) > when]
+
+
+async def _written(work: Work, issue: dict[str, Any], when: datetime) -> list[dict[str, Any] | None]:
+    owner, _, name = work.repo.repository.partition("/")
+    try:
+        found = await work.hub.graph(_QUERY, owner=owner, name=name, number=int(issue["number"]))
+    except Refused:  # a server without it: then it may have been anybody
+        return [{"login": SOMEBODY, "type": "Mannequin"}]
+    told = (found.get("repository") or {}).get("issue") or {}
+    if not told.get("lastEditedAt") or at(told["lastEditedAt"]) <= when:
+        return []
+    editor = told.get("editor") or {}
+    return [{"login": editor.get("login") or "ghost", "type": editor.get("__typename") or "User"}]
