@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import delete, insert
 from sqlmodel import col, select
 
+from adapters.base import ChildItems
 from adapters.redact import Redactor
 from adapters.session import Item, Session
 from dispatcher import runs, transcripts
@@ -82,6 +83,12 @@ def tell(database: Database, run_id: int, items: Iterable[Item]) -> None:
     """What a worker does with new items of a run that goes on."""
     with database.transaction() as db:
         transcripts.put(db, db.get_one(Run, run_id), items, "session-1", NOTHING)
+
+
+def tell_of_child(database: Database, run_id: int, child: ChildItems) -> None:
+    """What a worker does with new items of a session that the run's own has started."""
+    with database.transaction() as db:
+        transcripts.put_child(db, db.get_one(Run, run_id), child, NOTHING)
 
 
 def record(database: Database, run_id: int, session: Session) -> None:

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, nodes
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from adapters.decode import plain
 from dispatcher.errors import NotFound
 from dispatcher.states import TICKET_STATES
 from web import inert, shell
-from web.assets import static
+from web.ansi import pieces
+from web.assets import modules, static
 from web.markdown import markdown_filter
 from web.who import me
 
@@ -38,6 +39,17 @@ def output(text: str | None, limit: int = OUTPUT_CHARACTERS) -> str:
     shown = plain(text or "")
     left = len(shown) - limit
     return f"[{left:,} characters before this are left out]\n{shown[-limit:]}" if left > 0 else shown
+
+
+def coloured(text: str | None, limit: int = OUTPUT_CHARACTERS) -> Markup:
+    """What a program printed, with its colours as classes; its end is kept where it is too long."""
+    text = text or ""
+    left = len(text) - limit
+    said = [Markup("[{} characters before this are left out]\n").format(f"{left:,}")] if left > 0 else []
+    for style, part in pieces(text[-limit:]):
+        shown = escape(visible(part))
+        said.append(Markup('<span class="{}">{}</span>').format(style, shown) if style else shown)
+    return Markup("").join(said)
 
 
 def span(seconds: float | None) -> str:
@@ -132,8 +144,9 @@ def _make_environment() -> Environment:
         auto_reload=False,
     )
     environment.filters.update(output=output, span=span, count=count, when=when, ago=ago, pretty=pretty)
-    environment.filters["markdown"] = markdown_filter
-    environment.globals.update(me=me, here=shell.here, waiting=shell.waiting, state_words=STATE_WORDS, static=static)
+    environment.filters.update(markdown=markdown_filter, coloured=coloured)
+    environment.globals.update(me=me, here=shell.here, waiting=shell.waiting, state_words=STATE_WORDS)
+    environment.globals.update(static=static, modules=modules)
     # A part of a page is rendered without what stands before it in its template, so the macros are everywhere.
     environment.globals["m"] = environment.get_template("macros.html").module
     return environment

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.benchmarks import crowd, latency, pages, reading, stream, transcript
+from tests.benchmarks import crowd, diffs, latency, pages, reading, stream, transcript
 from tests.benchmarks.figures import Figure
 
 BENCHES: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
@@ -19,6 +19,7 @@ BENCHES: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "reading": reading.bench,
     "pages": pages.bench,
     "transcript": transcript.bench,
+    "diffs": diffs.bench,
 }
 
 

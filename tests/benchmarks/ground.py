@@ -28,11 +28,11 @@ def repository(folder: Path) -> Path:
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"def value{number}() -> int:\n    return {number}\n" * 20)
     for command in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "Begin"]):
-        subprocess.run(["git", *command], cwd=folder, check=True, env=os.environ | _IDENTITY)
+        subprocess.run(["git", *command], cwd=folder, check=True, env=os.environ | IDENTITY)
     return folder
 
 
-_IDENTITY = {
+IDENTITY = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_AUTHOR_NAME": "Ada",
     "GIT_AUTHOR_EMAIL": "ada@example.org",
@@ -44,7 +44,7 @@ _IDENTITY = {
 @asynccontextmanager
 async def ground(folder: Path, **settings: Any) -> AsyncIterator[tuple[House, Crew, EmbeddedRedis]]:
     """A house whose worker answers a real doorbell."""
-    os.environ.update(_IDENTITY)
+    os.environ.update(IDENTITY)
     with EmbeddedRedis(folder / "redis") as redis:
         async with Bell.open(redis.url) as bell, house(folder, "", repository(folder / "repo"), **settings) as made:
             made.database.after_commit = bell.after_commit

@@ -31,11 +31,14 @@ def history(web: Web) -> None:
 
 
 async def test_a_test_runs_in_the_background_and_its_result_stays(web: Web, page: Page) -> None:
-    with ScriptedEndpoint(able, models=("local-coder",), chunk_delay=0.1) as server:
+    with ScriptedEndpoint(able, models=("local-coder",), chunk_delay=0.2) as server:
         with web.database.transaction() as db:
             endpoints.edit_endpoint(db, endpoints.get_endpoint(db, "local"), base_url=server.base_url)
         await page.goto("/fleet/endpoints/local")
         await page.get_by_role("button", name="Test", exact=True).click()
+        await expect(page.locator("#part-health .tag")).to_have_text("Testing")
+        await expect(page.locator("#part-health [role=status]")).to_contain_text("The test waits for")
+        await expect(page.get_by_role("button", name="Test", exact=True)).to_be_disabled()
         await expect(page.locator("#part-health .tag")).to_have_text("Ready")
         await expect(page.locator(".finding-passed")).to_have_count(4)
         await expect(page.get_by_role("button", name="Test", exact=True)).to_be_enabled()
@@ -92,11 +95,12 @@ async def test_the_history_is_plotted_from_its_table(web: Web, page: Page) -> No
     await expect(plots.first).to_have_attribute(
         "aria-label", "Tokens per second, 24 hours. 12 runs: median 46 tokens/s, from 41 to 52."
     )
+    box = await plots.first.locator("canvas").bounding_box()
+    wide = box["width"] if box is not None else 0.0
     light = await plots.first.evaluate("one => one.querySelector('canvas').toDataURL()")
     await page.emulate_media(color_scheme="dark")
     await page.wait_for_function("light => document.querySelector('run-plot canvas').toDataURL() !== light", arg=light)
     await page.emulate_media(color_scheme="light")
-    wide = (await plots.first.locator("canvas").bounding_box() or {})["width"]
     await page.set_viewport_size({"width": 390, "height": 844})
     await page.wait_for_function("w => document.querySelector('run-plot canvas').getBoundingClientRect().width !== w", arg=wide)
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -112,6 +112,23 @@ async def test_a_draft_is_there_in_another_browser_is_changed_and_taken_back(
     assert await web.send("GET", f"/tickets/{key}/drafts") == []
 
 
+async def test_what_was_typed_and_not_sent_is_there_again(web: Web, page: Page, repository: Path) -> None:
+    key = await simple(web, repository)
+    await opened(page, key)
+    await number(page, 7).click()
+    await page.locator(f"{FORM} textarea").fill("Half a thou")
+    await page.keyboard.press("Shift+R")  # a letter of the comment, not the verdict's key
+    await page.reload()
+    await expect(file(page).locator("tr.add").first).to_be_visible()
+    await expect(page.locator(FORM)).to_have_count(0)
+    await number(page, 7).click()
+    await expect(page.locator(f"{FORM} textarea")).to_have_value("Half a thouR")
+    await page.get_by_role("button", name="Add to the review").click()
+    await expect(file(page).locator(".remark")).to_contain_text("Half a thou")
+    await number(page, 7).click()
+    await expect(page.locator(f"{FORM} textarea")).to_have_value("")
+
+
 async def test_the_whole_batch_goes_with_the_verdict(web: Web, page: Page, repository: Path) -> None:
     key = await simple(web, repository)
     await opened(page, key)

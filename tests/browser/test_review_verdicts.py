@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.browser.seen import allow
 from tests.browser.test_review import PATH, file, opened, simple
@@ -41,6 +42,25 @@ async def test_the_three_ways_to_merge(web: Web, page: Page, repository: Path, m
     await page.reload()
     await expect(file(page).locator("tr.add").first).to_be_attached()
     await expect(page.get_by_role("button", name="Approve and merge")).to_have_count(0)
+
+
+async def test_an_answer_that_the_news_overtakes_is_still_told(web: Web, page: Page, repository: Path) -> None:
+    key = await simple(web, repository)
+    await opened(page, key)
+    heard = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        answer = await route.fetch()
+        await heard.wait()
+        await route.fulfill(response=answer)
+
+    await page.route("**/approve", late)
+    await page.keyboard.press("Shift+A")
+    await page.get_by_role("button", name="Approve and merge").click()
+    await expect(page.locator("#part-verdict .verdict-bar")).to_have_count(0)
+    heard.set()
+    await expect(page.locator("#toasts")).to_contain_text(f"{key} is merged as")
+    await expect(page.locator("#part-head")).to_contain_text("Done")
 
 
 async def test_approved_by_keys_alone(web: Web, page: Page, repository: Path) -> None:
@@ -115,7 +135,7 @@ async def test_what_is_new_since_my_last_review(web: Web, page: Page, repository
     await expect(page.locator(".file")).to_have_count(1)
     await expect(file(page, "src/shop/more.py").locator("tr.add")).to_be_visible()
     await expect(page).to_have_url(f"{web.url}/tickets/{key}/changes?since=review")
-    await page.get_by_label("From").select_option("")
+    await page.get_by_label("From", exact=True).select_option("")
     await expect(page.locator(".file")).to_have_count(2)
     await page.get_by_label("To", exact=True).select_option(label="to after run 1")
     await expect(page.locator(".file")).to_have_count(1)

@@ -74,7 +74,7 @@ async def test_undo_is_a_form_that_tells_its_own_result(web: Web, page: Page) ->
 async def test_a_request_that_fails_is_told_and_loses_nothing(
     web: Web, page: Page, context: BrowserContext, repository: Path
 ) -> None:
-    allow(page, "net::ERR_", "status of 500", "status of 401")
+    allow(page, "net::ERR_", "Failed to fetch", "status of 500", "status of 401")
     key = await asking(web, repository)
     await _ready(page)
     field, button = page.locator(f"#text-{key}"), page.locator(f"#answer-{key} button")
@@ -150,7 +150,11 @@ async def test_an_older_answer_never_overwrites_a_newer_one(web: Web, page: Page
     stale = await (await page.request.get(f"{web.url}/inbox?part=waiting")).text()
 
     async def hold(route: Route) -> None:
-        held.append(route)
+        """The first request waits; those after it go through."""
+        if held:
+            await route.continue_()
+        else:
+            held.append(route)
 
     await page.route(path, hold)
     await web.send("POST", f"/tickets/{first}/comment", {"body": "Something happens"}, status=201)
@@ -161,7 +165,6 @@ async def test_an_older_answer_never_overwrites_a_newer_one(web: Web, page: Page
     await page.locator(f"#text-{first}").fill("Keep it")
     await page.locator(f"#answer-{first} button").click()
     await expect(page.locator(f"#waiting-{first}")).to_have_count(0)
-    await page.unroute(path)
     await held[0].fulfill(status=200, body=stale, content_type="text/html")
     await page.wait_for_timeout(1000)
     await expect(page.locator(f"#waiting-{first}")).to_have_count(0)

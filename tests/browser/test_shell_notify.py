@@ -11,17 +11,20 @@ from tests.webbing import Web
 
 RECORD = """
   window.notes = [];
-  if (location.protocol === "http:") {
-    const Real = window.Notification;
-    window.Notification = class extends Real {
-      constructor(title, options) { super(title, options); notes.push({ title, ...options }); }
-    };
-  }
+  window.heard = [];
+  document.addEventListener("live", ({ detail }) => heard.push(detail.kind));
+  window.Notification = class {
+    constructor(title, options) { notes.push({ title, ...options }); }
+    static get permission() { return localStorage.getItem("test-allowed") || "default"; }
+    static async requestPermission() { localStorage.setItem("test-allowed", "granted"); return "granted"; }
+    close() {}
+  };
   const away = () => localStorage.getItem("test-away") === "yes";
   const focused = Document.prototype.hasFocus;
   Document.prototype.hasFocus = function () { return !away() && focused.call(this); };
 """
-"""Notifications are shown, and noted. A reader who is elsewhere has no focus here: a headless browser gives it to every tab."""
+"""Notifications are noted: a headless shell shows none, and says `denied` whatever it is granted. A reader who is elsewhere
+has no focus here: a headless browser gives it to every tab."""
 
 
 async def _tabs(context: BrowserContext, *paths: str) -> list[Page]:
@@ -58,13 +61,17 @@ async def test_notifications_are_asked_for_by_a_click_and_come_once(
     web: Web, context: BrowserContext, repository: Path
 ) -> None:
     await context.add_init_script(RECORD)
-    await context.grant_permissions(["notifications"])
     tabs = await _tabs(context, "/inbox", "/", "/inbox")
     await tabs[0].evaluate("localStorage.setItem('test-away', 'yes')")
     await asking(web, repository)
     await expect(tabs[0].locator(".waiting")).to_have_count(1)
+    for tab in tabs:
+        await tab.wait_for_function("() => heard.includes('ticket.blocked')")
+    await tabs[0].wait_for_timeout(400)
     assert await _notes(tabs) == []  # nobody has switched them on
-    await tabs[0].locator(".inbox").get_by_label("Notify me").check()
+    assert await tabs[0].evaluate("Notification.permission") == "default"  # nor asked whether they may come
+    await tabs[0].locator(".inbox").get_by_label("Notify me").click()
+    await expect(tabs[0].locator(".inbox").get_by_label("Notify me")).to_be_checked()
     for tab in tabs[1:]:
         await tab.wait_for_function("() => localStorage.getItem('notifications') === 'on'")
     second = await asking(web, repository, "Second")
@@ -82,14 +89,16 @@ async def test_notifications_are_asked_for_by_a_click_and_come_once(
 
 async def test_no_notification_of_the_ticket_that_is_in_sight(web: Web, context: BrowserContext, repository: Path) -> None:
     await context.add_init_script(RECORD)
-    await context.grant_permissions(["notifications"])
-    key = await web.ticket("In sight", agent="coder")
+    key, other = await web.ticket("In sight", agent="coder"), await web.ticket("Out of sight", agent="coder")
     tabs = await _tabs(context, "/inbox", f"/tickets/{key}")
-    await tabs[0].evaluate("localStorage.setItem('test-away', 'yes'); localStorage.setItem('notifications', 'on')")
+    on = {"test-away": "yes", "test-allowed": "granted", "notifications": "on"}
+    await tabs[0].evaluate("on => { for (const [name, value] of Object.entries(on)) localStorage.setItem(name, value); }", on)
     web.work(key, repository)
     await expect(tabs[0].locator(f"#waiting-{key}")).to_be_visible()
+    web.work(other, repository)
+    await tabs[0].wait_for_function("() => notes.length")
     await tabs[0].wait_for_timeout(600)
-    assert await _notes(tabs) == []
+    assert await _notes(tabs) == [f"{other} is ready for review"]
 
 
 async def test_what_the_browser_refuses_is_explained(web: Web, page: Page) -> None:

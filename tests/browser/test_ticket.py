@@ -132,6 +132,7 @@ async def test_a_question_is_asked_before_a_ticket_is_cancelled_and_it_can_be_un
     await expect(dialog).to_have_count(0)
     await page.locator("#toasts").get_by_role("button", name="Undo").click()
     await expect(page.locator("#part-head .state").first).to_have_text("Backlog")
+    await expect(page.locator("#cancel-link")).to_be_visible()
     await page.keyboard.press("Shift+X")
     await dialog.get_by_role("link", name="Keep it").click()
     await expect(dialog).to_have_count(0)

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
+from adapters.base import ChildItems
 from adapters.session import Item, PlanEntry, Session
 from tests.browser.axe import scan
-from tests.transcribing import ERRORS, end, fill, long_items, record, tell
+from tests.transcribing import ERRORS, end, fill, long_items, record, tell, tell_of_child
 from tests.webbing import Web
 
 LONG = 50_000
@@ -57,9 +58,13 @@ async def test_fifty_thousand_entries_stay_few_in_the_page(web: Web, page: Page,
 async def test_what_comes_above_the_reader_moves_nothing(web: Web, page: Page, repository: Path) -> None:
     key = await web.ticket(agent="coder")
     run = web.work(key, repository)
-    fill(web.database, run, long_items(2000))
+    items = long_items(2000)
+    for item in items:
+        if item["kind"] == "assistant":  # no chunk is as high as another
+            item["text"] += "\n\nAnd more." * (item["seq"] // 50 % 5)
+    fill(web.database, run, items)
     await opened(page, key, f"?run={run}&at=1500#item-{run}-1500")
-    await expect(page.locator(f"#item-{run}-1500")).to_be_focused()
+    await expect(page.locator(f"#item-{run}-1500.arrived")).to_be_in_viewport()
     moved = await page.evaluate(
         """async () => {
           const view = document.querySelector("transcript-view");
@@ -195,6 +200,25 @@ async def test_errors_are_jumped_to_also_in_child_sessions(web: Web, page: Page,
     await page.goto(f"/tickets/{key}/transcript?run={run}&session=ses_child&at=3#item-{run}-ses_child-3")
     await expect(page.get_by_text("child 3", exact=True)).to_be_in_viewport()
     await expect(page.get_by_role("link", name="The whole transcript")).to_be_visible()
+
+
+async def test_a_child_session_is_followed_while_it_works(web: Web, page: Page, repository: Path) -> None:
+    key = await web.ticket(agent="coder")
+    run = web.work(key, repository, result=None, items=[note(0)])
+    await opened(page, key)
+    started = {"tool": "task", "tool_kind": "other", "title": "Delegate", "extra": {"session": "ses_child"}}
+    tell(web.database, run, [call(1, "in_progress", **started)])
+    tell_of_child(web.database, run, ChildItems("ses_child", "session-1", "Explore the parser", [note(0, "child 0")]))
+    child = page.locator(f"#item-{run}-1 details.child")
+    await expect(child.locator("summary")).to_contain_text("Explore the parser")
+    await child.locator("summary").click()
+    await expect(child.get_by_text("child 0")).to_be_visible()
+    tell_of_child(web.database, run, ChildItems("ses_child", "session-1", None, [note(1, "child 1"), call(2, "in_progress")]))
+    await expect(child.get_by_text("child 1")).to_be_visible()
+    await expect(page.locator(f"#item-{run}-ses_child-2 .tag")).to_have_text("running")
+    tell_of_child(web.database, run, ChildItems("ses_child", "session-1", None, [call(2, "failed", exit_code=2)]))
+    await expect(page.locator(f"#item-{run}-ses_child-2 .entry-end")).to_contain_text("exit 2")
+    await expect(child).to_have_attribute("open", "")
 
 
 async def test_the_keyboard_alone_reads_a_transcript(web: Web, page: Page, context: BrowserContext, repository: Path) -> None:

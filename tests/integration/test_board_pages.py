@@ -209,8 +209,13 @@ async def test_cancelling_several_asks_first_and_is_undone(web: Web, repository:
     shown = Page(asked.text)
     assert "Cancel 2 tickets?" in shown.text and f"1 agent is stopped: {keys[1]}." in shown.text
     assert await state(web, keys[0]) == "queued"
-    part = await scripted(web, "/tickets/bulk", action="cancel", keys=",".join(keys))
-    assert 'id="part-cancel"' in part
+    closed = await web.ticket("Closed")
+    await web.send("POST", f"/tickets/{closed}/cancel")
+    part = await scripted(web, "/tickets/bulk", action="cancel", key=keys[0], keys=",".join([*keys, closed]))
+    assert 'id="part-cancel"' in part and "Cancel 2 tickets?" in part
+    assert "1 of those selected is closed already" in part and f'name="keys" value="{",".join(keys)}"' in part
+    none = await scripted(web, "/tickets/bulk", action="cancel", keys=closed)
+    assert "Nothing to cancel" in none and "cancel-go" not in none
     said = await scripted(web, "/tickets/bulk", action="cancel", keys=",".join(keys), confirm="2")
     assert "2 tickets cancelled" in said and await state(web, keys[1]) == "cancelled"
     url, fields = undo_of(said)

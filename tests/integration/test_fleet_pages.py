@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dispatcher import access, endpoints
+from dispatcher import access, endpoints, runs
 from dispatcher.demo.scripted import Call, Request, Say, ScriptedEndpoint, Step
 from dispatcher.models import utcnow
 from tests.entering import bearer
@@ -36,6 +37,13 @@ async def bare(tmp_path: Path) -> AsyncIterator[Web]:
 def able(request: Request) -> Step:
     """A model that talks, and calls the tool that it is given."""
     return Call("get_time", {"city": "Paris"}) if request.body.get("tools") else Say("one, two, three, four, five")
+
+
+async def offered(web: Web, path: str, chooser: str) -> list[str]:
+    """The values of a select."""
+    text = (await web.client.get(path)).text
+    inside = text.partition(f'id="{chooser}"')[2].partition("</select>")[0]
+    return re.findall(r"<option value=\"([^\"]*)\"", inside)
 
 
 def where(answer: httpx.Response) -> str:
@@ -170,8 +178,6 @@ async def test_an_agent_is_added_edited_and_retired_never_silently(web: Web) -> 
     await post(web, "/fleet/agents/pair/retire")
     assert "pair" not in [one["name"] for one in await web.send("GET", "/agents")]
     assert "pair" in [one["name"] for one in await web.send("GET", "/agents?retired=true")]
-    board = (await web.client.get("/?q=")).text
-    assert '<option value="pair"' not in board
     other = await web.ticket("Another")
     refused = await web.refused("POST", f"/tickets/{other}/assign", {"agent": "pair"})
     assert "pair is retired" in refused["message"] and "restore" in refused["hint"]
@@ -179,6 +185,24 @@ async def test_an_agent_is_added_edited_and_retired_never_silently(web: Web) -> 
     removed = await post(web, "/fleet/agents/pair/remove", 409)
     assert "is assigned to" in removed.text
     await post(web, "/fleet/agents/pair/restore")
+
+
+async def test_a_retired_agent_is_found_by_while_tickets_name_it_and_assigned_nowhere(web: Web, repository: Path) -> None:
+    await post(web, "/fleet/agents", name="pair", harness="aider", endpoint="local")
+    key, blocked, other = await web.ticket(agent="pair"), await web.ticket(agent="coder"), await web.ticket("Another")
+    web.work(blocked, repository, result=runs.Result("block", "blocked", "The check failed.", blocker="check_failed"))
+    await post(web, "/fleet/agents/pair/retire")
+    assert await offered(web, "/?q=", "filter-agent") == ["", "none", "coder", "pair"]
+    assert key in (await page(web, "/?agent=pair")).text
+    assert await offered(web, "/?q=", "bulk-agent") == ["", "coder"]
+    assert await offered(web, "/tickets/new", "new-agent") == ["", "coder"]
+    assert await offered(web, f"/tickets/{other}/move?to=queued", "move-agent") == ["coder"]
+    for path in (f"/tickets/{other}", f"/tickets/{blocked}", f"/tickets/{blocked}/move", "/inbox"):
+        assert 'value="pair"' not in (await web.client.get(path)).text, path
+    await web.send("POST", f"/tickets/{key}/withdraw")
+    await web.send("POST", f"/tickets/{key}/assign", {"agent": "coder"})
+    assert await offered(web, "/?q=", "filter-agent") == ["", "none", "coder"]
+    assert await offered(web, "/?agent=pair", "filter-agent") == ["", "none", "coder", "pair"]  # the filter that is set
 
 
 async def test_an_endpoint_in_use_says_by_whom(web: Web) -> None:

@@ -141,7 +141,8 @@ async def test_a_conflict_is_shown_before_and_blocks_after(web: Web, repository:
     (repository / PATH).write_text(PARSER.replace('line.split("=")', 'line.rsplit("=")'))
     git(repository, "commit", "-qam", "Meanwhile")
     shown = await page(web, f"/tickets/{key}/changes")
-    assert "Conflicts in 1 file" in shown.text and 'line.rsplit("=")' in shown.text and "<<<<<<<" in shown.text
+    assert "Conflicts in 1 file" in shown.text and 'line.rsplit("=")' in shown.text
+    assert "<<<<<<< main" in shown.text and f">>>>>>> agent/{key}" in shown.text
     outlook = await web.send("GET", f"/tickets/{key}/merge")
     assert [clash["path"] for clash in outlook["conflicts"]] == [PATH] and not outlook["fast_forward"]
     await post(web, f"/tickets/{key}/approve", 409, method="merge")

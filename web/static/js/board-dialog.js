@@ -3,6 +3,7 @@ import { get, mayAct, put } from "./board-parts.js";
 import { toast, told } from "./toasts.js";
 
 const GONE = { error: true, hint: "Try again when it is connected." };
+const filling = new Set(); // dialogs whose next content is on its way
 
 // The key of the card whose matter it is: where the focus goes back to, wherever the card is by then.
 export async function open(dialog, url, { key = "", shown = () => {} } = {}) {
@@ -20,7 +21,8 @@ export async function open(dialog, url, { key = "", shown = () => {} } = {}) {
 
 export async function fill(dialog, text, key = dialog.dataset.key || "") {
   dialog.dataset.key = key;
-  await put(dialog, text);
+  filling.add(dialog);
+  try { await put(dialog, text); } finally { filling.delete(dialog); }
   const title = dialog.querySelector("h1[id]");
   if (title) { dialog.setAttribute("aria-labelledby", title.id); dialog.removeAttribute("aria-label"); }
   if (!dialog.open) dialog.showModal();
@@ -29,6 +31,7 @@ export async function fill(dialog, text, key = dialog.dataset.key || "") {
 
 export function send(form, submitter, more = {}) {
   const body = new URLSearchParams(new FormData(form, submitter));
+  if (more.keys) body.delete("key"); // the boxes of the cards belong to the form: all that are chosen are named in `keys`
   for (const [name, value] of Object.entries(more)) body.set(name, value);
   return post(form.getAttribute("action"), body, submitter || form.querySelector("button:not([type=button])"));
 }
@@ -73,8 +76,11 @@ for (const dialog of document.querySelectorAll("#move-dialog, #new-dialog")) {
   dialog.addEventListener("pointerdown", (event) => { outside = event.target === dialog; });
   dialog.addEventListener("click", (event) => { if (event.target === dialog && outside && dialog.id === "move-dialog") dialog.close(); });
   dialog.addEventListener("close", () => {
+    if (dialog.open || filling.has(dialog)) return; // browsers tell with the next frame, when it may have been opened anew
     const card = document.getElementById(`card-${dialog.dataset.key}`);
-    if (card && (document.activeElement === document.body || !document.activeElement)) card.querySelector(".card-title").focus();
+    // Where it was opened by a drag, there is nothing that the browser could give the focus back to.
+    const lost = document.activeElement === document.body || dialog.contains(document.activeElement);
     dialog.replaceChildren();
+    if (card && lost) card.querySelector(".card-title").focus();
   });
 }

@@ -31,10 +31,12 @@ async function apply({ typing = false } = {}) {
   tell();
 }
 
+const NUMBERS = new Intl.NumberFormat("en");
+
 function tell() {
   const number = Number(columns().dataset.found);
   clear.hidden = !filterQuery();
-  const text = `${number.toLocaleString("en")} ${number === 1 ? "ticket" : "tickets"}${filterQuery() ? " found" : ""}`;
+  const text = `${NUMBERS.format(number)} ${number === 1 ? "ticket" : "tickets"}${filterQuery() ? " found" : ""}`;
   if (found.textContent !== text) found.textContent = text;
 }
 

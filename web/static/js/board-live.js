@@ -1,10 +1,12 @@
 // The board, kept as it is on the server: each entry of the feed brings its ticket's card and the counts. Where the filter wants
 // more than a project, only the server knows what matches: then the columns are fetched again, once for what comes together.
-import { cardOf, columnOf, columns, filterQuery, get, put, refreshed } from "./board-parts.js";
+import { cardOf, columnOf, columns, filterQuery, fragment, get, put, refreshed } from "./board-parts.js";
 import { status } from "./live.js";
-import { keeping } from "./refresh.js";
+import { keeping, typedIn } from "./refresh.js";
+import { everySecond } from "./time.js";
 
 const GATHER_MS = 120;
+const FRESH_MS = 900;
 const WHOLE = ["board.renumbered", "project.removed", "project.edited"];
 let held = null; // entries that wait for the end of a drag
 let newest = 0; // of the entries that are shown
@@ -20,12 +22,12 @@ function refocus(id) {
 
 const wanted = (entry) => !columns().dataset.project || columns().dataset.project === entry.project;
 
+const set = (element, number = 0) => { if (element.textContent !== String(number)) element.textContent = number; };
+
 function count(entry) {
   const counts = entry.counts[columns().dataset.project] || {};
-  for (const column of columns().querySelectorAll("[data-column]")) {
-    column.querySelector(".number").textContent = counts[column.dataset.column] || 0;
-  }
-  for (const tab of columns().querySelectorAll("[data-count]")) tab.textContent = counts[tab.dataset.count] || 0;
+  for (const column of columns().querySelectorAll("[data-column]")) set(column.querySelector(".number"), counts[column.dataset.column]);
+  for (const tab of columns().querySelectorAll("[data-count]")) set(tab, counts[tab.dataset.count]);
   columns().dataset.found = Object.values(counts).reduce((sum, number) => sum + number, 0);
   document.dispatchEvent(new CustomEvent("board:counted"));
 }
@@ -40,25 +42,37 @@ function insert(list, card) {
   return true;
 }
 
+// What has come to its column is marked for a moment, also while it is drawn anew.
+const fresh = new Map(); // key -> since when
+everySecond(() => {
+  for (const [key, since] of fresh) {
+    if (Date.now() - since < FRESH_MS) continue;
+    fresh.delete(key);
+    cardOf(key)?.classList.remove("fresh");
+  }
+});
+
+const made = (html) => fragment(html).querySelector(".card");
+const inHand = (card) => card.matches(":hover, :focus-within") || [...card.querySelectorAll("form")].some(typedIn);
+
 async function show(entry) {
   const old = cardOf(entry.ticket);
   const list = columnOf(entry.state)?.querySelector(".cards:not([hidden])");
   if (!list) { old?.remove(); return; }
   const focused = old?.contains(document.activeElement) ? document.activeElement.id || `open-${entry.ticket}` : "";
+  const moved = !old || old.dataset.state !== entry.state;
   let card = old;
-  if (old) {
-    const moved = old.dataset.state !== entry.state;
+  if (old && !(moved && !inHand(old))) {
     await keeping(old, () => htmx.swap({ sourceElement: old, target: old, text: entry.card, swap: "outerMorph" }));
     card = cardOf(entry.ticket);
-    if (moved) card.classList.add("arrived");
   } else {
-    const holder = document.createElement("template");
-    holder.innerHTML = entry.card;
-    card = holder.content.querySelector(".card");
-    card.classList.add("arrived");
+    card = made(entry.card);
+    old?.remove();
   }
+  if (moved) fresh.set(entry.ticket, Date.now());
+  card.classList.toggle("fresh", fresh.has(entry.ticket));
   if (!insert(list, card)) { card.remove(); return; }
-  if (!old) htmx.process(card);
+  if (card !== old) htmx.process(card);
   if (focused) refocus(document.getElementById(focused) ? focused : `open-${entry.ticket}`);
   refreshed(card);
 }

@@ -1,5 +1,4 @@
-// A new ticket in a dialog of the board (`c`), or on its own page; what is typed is kept in this tab until it is filed.
-import { key } from "./keys.js";
+// A new ticket in a dialog of the board (`c`, which clicks the link at the top), or on its own page; what is typed is kept in this tab until it is filed.
 import { toast, told } from "./toasts.js";
 
 const KEPT = "draft:new-ticket:fields";
@@ -100,6 +99,9 @@ function complete(field) {
   list.replaceChildren(...options);
 }
 
+// The editor forgets its draft when the form is sent; where it was not taken, the draft is made again.
+const keep = () => form()?.elements.body.dispatchEvent(new Event("input", { bubbles: true }));
+
 async function file(event) {
   event.preventDefault();
   const button = document.getElementById("new-go");
@@ -110,12 +112,14 @@ async function file(event) {
     answer = await fetch("/tickets", { method: "POST", body: new URLSearchParams(new FormData(form())), headers: { "HX-Request": "true", Accept: "text/html" } });
   } catch {
     toast("The site does not answer", { error: true, hint: "What you wrote is still here: try again when it is connected." });
+    keep();
     return;
   } finally {
     button.removeAttribute("aria-busy");
   }
   const text = await answer.text();
   if (answer.ok) { store(null); filed(answer.headers.get("X-Ticket"), text); return; }
+  keep();
   if (/id="part-new"/.test(text)) {
     const part = document.getElementById("part-new");
     await htmx.swap({ sourceElement: part, target: part, text, swap: "outerHTML" });
@@ -166,9 +170,7 @@ export async function open() {
   });
 }
 
-if (board) {
-  key("c", "New ticket", () => open(), { group: "Board", when: () => document.body.dataset.role !== "viewer" });
-} else {
+if (!board) {
   restore();
   document.querySelector("#part-new [data-close]")?.remove();
 }

@@ -21,6 +21,8 @@ function show() {
   bar.classList.toggle("has", chosen.size > 0);
   columns().classList.toggle("picking", chosen.size > 0);
   told.textContent = chosen.size === 1 ? "1 ticket selected" : `${chosen.size} tickets selected`;
+  // Messages stand above the bar, and not on it.
+  document.getElementById("toasts").style.translate = chosen.size ? `0 -${bar.offsetHeight + 8}px` : "";
 }
 
 function set(name, on) {
@@ -35,7 +37,7 @@ function range(to) {
 }
 
 function toggle(name, { ranged = false } = {}) {
-  const on = !chosen.has(name);
+  const on = ranged || !chosen.has(name);
   for (const one of ranged ? range(name) : [name]) set(one, on);
   anchor = name;
   show();
@@ -43,6 +45,7 @@ function toggle(name, { ranged = false } = {}) {
 
 function clear() {
   chosen.clear();
+  anchor = "";
   show();
 }
 
@@ -67,14 +70,18 @@ document.addEventListener("click", (event) => {
 document.getElementById("unpick").addEventListener("click", clear);
 
 async function act(form, submitter) {
-  const answer = await send(form, submitter, form === bar ? { keys: [...chosen].join(","), back: filterQuery() } : {});
+  const meant = [...chosen];
+  const answer = await send(form, submitter, form === bar ? { keys: meant.join(","), back: filterQuery() } : {});
   if (!answer) return;
-  if (answer.ok && /id="part-cancel"/.test(answer.text)) { await fill(dialog, answer.text, [...chosen][0]); return; }
+  if (answer.ok && /id="part-cancel"/.test(answer.text)) { await fill(dialog, answer.text, meant[0]); return; }
   if (!answer.ok) { complain(answer); return; }
   if (dialog.open) dialog.close();
-  await messages(answer.text);
+  // What was chosen while the answer was on its way stays so.
+  for (const name of meant) chosen.delete(name);
+  if (!chosen.size) anchor = "";
   bar.elements.label.value = "";
-  clear();
+  show();
+  await messages(answer.text);
   caughtUp();
 }
 bar.addEventListener("submit", (event) => { event.preventDefault(); act(bar, event.submitter); });
@@ -91,11 +98,12 @@ dialog.addEventListener("submit", (event) => {
 
 // A card that has left the board is not chosen without being seen.
 document.addEventListener("refreshed", () => {
+  if (!chosen.size && !bar.classList.contains("has")) return;
   for (const name of chosen) if (!cardOf(name)) chosen.delete(name);
   show();
 });
 key("x", "Select the ticket", () => toggle(current().dataset.key), { group: "Board", when: () => Boolean(current()) && mayAct() });
-key("Shift+x", "Select up to this ticket", () => toggle(current().dataset.key, { ranged: true }), { group: "Board", when: () => Boolean(current()) && mayAct() });
+key("Shift+x", "Select up to this ticket", () => toggle(current().dataset.key, { ranged: Boolean(anchor) }), { group: "Board", when: () => Boolean(current()) && mayAct() });
 key("Escape", "Select nothing", clear, { group: "Board", when: () => chosen.size > 0 });
 addEventListener("pageshow", show);
 show();

@@ -25,7 +25,7 @@ const later = () => { frame ||= requestAnimationFrame(mark); };
 document.addEventListener("scroll", later, { capture: true, passive: true });
 document.addEventListener("click", (event) => {
   const tab = event.target.closest?.("[data-tab]");
-  if (!tab) return;
+  if (!tab || !columns().contains(tab)) return; // a ticket beside the board has tabs too
   event.preventDefault();
   document.getElementById(`part-${tab.dataset.tab}`).scrollIntoView({ block: "nearest", inline: "start" });
 });

@@ -24,7 +24,7 @@ class Editor extends HTMLElement {
     this.addEventListener("input", () => this.later());
     const form = this.closest("form");
     form?.addEventListener("submit", () => {
-      clearTimeout(this.saving);
+      this.forget();
       if (this.draft) keep(this.draft, "");
     });
     // Where it was not sent after all, the text still stands here.
@@ -43,13 +43,22 @@ class Editor extends HTMLElement {
     area.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
+  // Taken away, as by a dialog that closes, or with its page: what was typed last is kept now.
+  disconnectedCallback() { if (this.saving) this.save(); }
+
+  forget() {
+    clearTimeout(this.saving);
+    this.saving = 0;
+  }
+
   save() {
     const { area } = this;
+    this.forget();
     if (this.draft && area) keep(this.draft, area.value === area.defaultValue ? "" : area.value);
   }
 
   later() {
-    clearTimeout(this.saving);
+    this.forget();
     this.saving = setTimeout(() => this.save(), SAVE_MS);
   }
 
@@ -85,5 +94,7 @@ class Editor extends HTMLElement {
     }
   }
 }
+
+addEventListener("pagehide", () => { for (const editor of document.querySelectorAll("md-editor")) if (editor.saving) editor.save(); });
 
 if (!customElements.get("md-editor")) customElements.define("md-editor", Editor);

@@ -32,7 +32,9 @@ document.addEventListener("live:status", ({ detail }) => show(detail));
 if (line) listen();
 
 const visible = (element) => Boolean(element?.checkVisibility());
-export const searchField = () => [...document.querySelectorAll("[data-search], .pagebar [type=search], #search")].find(visible);
+// The one that is nearest to what is read: of the page's part, of the page, of the site.
+const SEARCHES = ["[data-search]", ".pagebar [type=search]", "#search"];
+export const searchField = () => SEARCHES.flatMap((one) => [...document.querySelectorAll(one)]).find(visible);
 
 function search() {
   const field = searchField();
@@ -52,7 +54,7 @@ key("Escape", "Leave the field", () => document.activeElement.blur(), {
 key("Mod+k", "Command palette", () => import("./palette.js").then(({ open }) => open()));
 key("?", "List of keys", () => import("./help.js").then(({ open }) => open()));
 key("c", "New ticket", () => document.getElementById("new-ticket").click(), {
-  when: () => visible(document.getElementById("new-ticket")) && !document.querySelector(".board"),
+  when: () => visible(document.getElementById("new-ticket")),
 });
 
 const menu = document.getElementById("person-menu");

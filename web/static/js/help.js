@@ -68,4 +68,4 @@ export function open() {
   parts.dialog.showModal();
 }
 
-key("?", "Close the list of keys", () => parts.dialog.close(), { modal: true, when: () => Boolean(parts?.dialog.open) });
+key("?", "List of keys", () => parts.dialog.close(), { modal: true, when: () => Boolean(parts?.dialog.open) });

@@ -52,7 +52,9 @@ export function setSingleKeys(on) {
   else localStorage.setItem("single-keys", "off");
 }
 
+// A field of a dialog that was closed has the focus until the next frame; nobody types there.
 export function typing(target = document.activeElement) {
+  if (target?.closest?.("dialog:not([open])")) return false;
   return Boolean(target?.closest?.(TEXT) || target?.isContentEditable);
 }
 

@@ -99,7 +99,7 @@ document.addEventListener("live", ({ detail }) => {
 });
 
 function reflect() {
-  for (const box of document.querySelectorAll("[data-notify]")) { box.checked = wanted(); box.disabled = !able; }
+  for (const box of document.querySelectorAll("[data-notify]")) { box.checked = wanted(); box.disabled = !able; box.dataset.told = ""; }
   const why = !able ? SECURE : Notification.permission === "denied" ? DENIED : "";
   for (const hint of document.querySelectorAll("[data-notify-hint]")) { hint.textContent = why; hint.hidden = !why; }
 }
@@ -113,7 +113,9 @@ async function set(on) {
 }
 
 document.addEventListener("change", ({ target }) => { if (target.matches("[data-notify]")) set(target.checked); });
-for (const event of ["htmx:after:swap", "refreshed"]) document.addEventListener(event, reflect);
+// Boxes that came with a part of the page; a setting is not read again for each card that is drawn.
+const later = () => { if (document.querySelector("[data-notify]:not([data-told])")) reflect(); };
+for (const event of ["htmx:after:swap", "refreshed"]) document.addEventListener(event, later);
 addEventListener("storage", ({ key: name }) => { if (name === "notifications") reflect(); });
 reflect();
 key("", "Notify me when a ticket needs me", () => set(true), { group: "Settings", when: () => able && !wanted() });

@@ -33,9 +33,11 @@ function gather() {
   }
   const target = document.activeElement;
   for (const entry of keys({ usable: true })) {
-    if (/Escape|Arrow/.test(entry.combo) || entry.title === "Command palette" || found.some((one) => one.title === entry.title)) continue;
+    if (/Escape|Arrow/.test(entry.combo) || entry.title === "Command palette") continue;
+    const same = found.find(({ title }) => title === entry.title || `Go to the ${title.toLowerCase()}` === entry.title);
+    if (same) { same.keys ||= entry.combo; continue; }
     const run = () => { target?.focus?.(); entry.handler(new KeyboardEvent("keydown")); };
-    found.push({ group: entry.group, title: entry.title.replace(/^Go to the (\w)/, (_, first) => `Go to the ${first}`), keys: entry.combo, run });
+    found.push({ group: entry.group, title: entry.title, keys: entry.combo, run });
   }
   return found;
 }

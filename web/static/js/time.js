@@ -1,9 +1,15 @@
-// Times in the reader's own zone, and running clocks: <time datetime>, and [data-since] for how long ago that was.
+// Times in the reader's own zone, and running clocks: <time datetime>, and [data-since] for how long ago that was, [data-coarse] in minutes.
 export function span(seconds) {
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+// As a clock that need not run: a board may have hundreds of them.
+function coarse(seconds) {
+  if (seconds < 60) return "under 1 min";
+  return seconds < 3600 ? `${Math.floor(seconds / 60)} min` : span(seconds);
 }
 
 const relative = new Intl.RelativeTimeFormat([], { numeric: "auto" });
@@ -33,14 +39,25 @@ export function localise(root = document) {
   }
 }
 
-function tick() {
-  for (const one of document.querySelectorAll("[data-since]")) {
-    const text = span(Math.max(0, (Date.now() - new Date(one.dataset.since)) / 1000));
+function tick(root = document) {
+  for (const one of root.querySelectorAll("[data-since]")) {
+    const seconds = Math.max(0, (Date.now() - new Date(one.dataset.since)) / 1000);
+    const text = "coarse" in one.dataset ? coarse(seconds) : span(seconds);
     if (one.textContent !== text) one.textContent = text;
   }
 }
 
+// What changes with the time, changes with the clocks: one frame a second is drawn for all of it.
+const each = new Set();
+export function everySecond(handler) { each.add(handler); }
+
+function show(root = document) {
+  localise(root);
+  tick(root);
+}
+
 localise();
-setInterval(tick, 1000);
+setInterval(() => { tick(); for (const handler of each) handler(); }, 1000);
 setInterval(age, 20_000);
-for (const event of ["htmx:after:swap", "refreshed"]) document.addEventListener(event, () => { localise(); tick(); });
+document.addEventListener("htmx:after:swap", () => show());
+document.addEventListener("refreshed", ({ detail }) => show(detail?.parentElement || document));

@@ -142,8 +142,12 @@ export class Find {
     if (box?.height) this.view.scroller.reveal(box);
   }
 
-  hidden({ startContainer: { parentElement: at } }) {
-    return Boolean(at.closest("details.flap:not([open])")) && !at.closest("summary");
+  hidden(range) {
+    const at = range.startContainer.parentElement;
+    if (!at.checkVisibility()) return true;
+    if (!at.closest("details.flap:not([open])")) return false;
+    const line = at.closest("summary > .line-of"); // of which two lines are shown
+    return !line || range.getBoundingClientRect().bottom > line.getBoundingClientRect().bottom + 1;
   }
 
   // Marks the words in an entry that has come into the page; gives where they stand.

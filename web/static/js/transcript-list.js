@@ -158,7 +158,9 @@ export class List {
   // The article of an entry, fetched where it is not in the page; null where the list has no such entry.
   async reach(seq) {
     if (!this.has(seq)) return null;
-    await this.load(Math.floor(this.indexOf(seq) / CHUNK));
+    const n = Math.floor(this.indexOf(seq) / CHUNK);
+    // this.seen(n, true); // it will be: until then it is not to be let go as one of those far away
+    await this.load(n);
     return this.article(seq);
   }
 

@@ -59,10 +59,13 @@ class TranscriptView extends HTMLElement {
     this.lists.set(name, this.root);
     this.dataset.ready = "";
     if (even) this.root.adopt(Number(index));
+    const asked = this.asked();
+    // What the address names is kept in sight: there are boxes above it now.
+    const there = even && asked?.[0] === name ? this.root.article(asked[1]) : null;
+    if (there) this.scroller.toTop(there);
     this.follow = new Follow(this, this.querySelector(".follow"));
     this.live = new Live(this);
     this.nestAll(this);
-    const asked = this.asked();
     if (even && "live" in this.dataset && !asked) this.follow.toEnd();
     this.follow.show();
     await this.refresh(even ? {} : { rebuild: true });
@@ -147,7 +150,8 @@ class TranscriptView extends HTMLElement {
 
   count(counts) {
     for (const chip of this.querySelectorAll("[data-show] .chip-count")) {
-      const number = counts[chip.parentElement.dataset.show];
+      const what = chip.parentElement.dataset.show;
+      const number = what === "errors" && !this.root.name ? this.errors.all.length : counts[what]; // those of its children too
       chip.textContent = number === undefined || this.root.name ? "" : ` ${number.toLocaleString()}`;
     }
     const { length } = this.errors.all;
