@@ -113,6 +113,15 @@ FORCE:
 	  }
 	fi
 	$(NPM) ci --omit=dev $(NPM_QUIET)
+	if ! command -v bwrap >/dev/null; then
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+	    apt-get update -qq
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends bubblewrap >/dev/null
+	  else
+	    echo 'note: there is no bubblewrap here, so agents have no strict sandbox' >&2
+	    echo 'hint: Debian and Ubuntu: apt install bubblewrap' >&2
+	  fi
+	fi
 	touch $@
 
 .venv/ready-test: .venv/ready requirements-test.lock

@@ -24,6 +24,7 @@ _ADVICE: dict[BlockerKind, str] = {
     "conflict": "answer to let the agent finish the merge in its workspace; or merge by hand",
     "setup_failed": "mend the set-up command or the repository, then try again",
     "harness_missing": "install it on the worker's machine: `dispatcher harness install NAME`, then try again",
+    "sandbox": "mend what `dispatcher doctor` names, or choose another sandbox: `dispatcher project edit`, then try again",
     "timed_out": "raise the agent's time, or answer with a smaller next step",
     "stalled": "look at the last item; answer to go on, or stop what hangs",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -25,9 +26,10 @@ from dispatcher.client import answers, running_server
 from dispatcher.db import Database, migration_config
 from dispatcher.embedded import redis_server
 from dispatcher.endpoints import list_endpoints
-from dispatcher.errors import DispatcherError
+from dispatcher.errors import DispatcherError, Unavailable
 from dispatcher.harnesses import list_harnesses
-from dispatcher.models import Endpoint, Worker
+from dispatcher.models import Endpoint, Project, Worker
+from dispatcher.sandboxes import try_sandboxes
 from dispatcher.settings import Settings
 from dispatcher.stack import listen
 
@@ -56,6 +58,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _folder(settings)
     yield from _database(settings)
     yield _redis(settings)
+    yield from _sandboxes(settings)
     yield from _harnesses(settings)
     yield _port(settings)
 
@@ -207,6 +210,43 @@ def _harnesses(settings: Settings) -> Iterator[Finding]:
             yield Finding(what=what, state="ok", text=f"{row.used.probe.version}, {origin}: {row.used.path}")
         else:
             yield Finding(what=what, state="warning" if usable else "problem", text=row.missing, fix=fix)
+
+
+def _sandboxes(settings: Settings) -> Iterator[Finding]:
+    """Which sandboxes this machine can make: each is made, and tried from inside."""
+    try:
+        all_found = try_sandboxes()
+    except Unavailable as error:
+        yield Finding(what="sandbox", state="problem", text=error.message, fix=error.hint)
+        return
+    used = _tiers_in_use(settings)
+    for found in all_found:
+        what = f"sandbox {found.tier}"
+        if found.reason:
+            other = (
+                f"; or choose another: dispatcher project edit {used[found.tier]} --sandbox ..." if used.get(found.tier) else ""
+            )
+            state: Literal["problem", "warning"] = "problem" if found.tier in used else "warning"
+            yield Finding(what=what, state=state, text=found.reason, fix=found.fix + other)
+            continue
+        shut = len(found.refused)
+        left = f"; open: {', '.join(found.open)}" if found.open else ""
+        yield Finding(what=what, state="ok", text=f"refused: {shut} of {shut}{left}; {found.milliseconds:.0f} ms a start")
+
+
+def _tiers_in_use(settings: Settings) -> dict[str, str]:
+    """The sandboxes that projects have, each with one of theirs; and that of new ones."""
+    used: dict[str, str] = {settings.sandbox: ""}
+    with contextlib.suppress(SQLAlchemyError, ArgumentError, DispatcherError):
+        url = make_url(settings.database)
+        if url.get_backend_name() != "sqlite" or (url.database and Path(url.database).exists()):
+            database = Database(settings.database)
+            try:
+                with database.reading() as db:
+                    used |= {str(tier): key for tier, key in db.exec(select(Project.sandbox, Project.key)).all()}
+            finally:
+                database.close()
+    return used
 
 
 def _port(settings: Settings) -> Finding:

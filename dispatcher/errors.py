@@ -9,6 +9,7 @@ DispatcherError
 │   └── MergeConflict       the branch and its target changed the same lines
 ├── Unavailable        503  something that the work needs is not there
 │   ├── HarnessMissing      no usable binary of a harness
+│   ├── SandboxFailed       a run's sandbox cannot be had, or leaks
 │   ├── DatabaseDown
 │   └── RedisDown
 ├── GitFailed          500  git refused
@@ -83,6 +84,10 @@ class Unavailable(DispatcherError):
 
 class HarnessMissing(Unavailable):
     """No usable binary of a harness on this machine."""
+
+
+class SandboxFailed(Unavailable):
+    """A run's sandbox cannot be had on this machine, or does not hold; nothing of the run's was started."""
 
 
 class DatabaseDown(Unavailable):

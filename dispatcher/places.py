@@ -1,6 +1,7 @@
 """Where a ticket's work lies, by its workspace's row.
 
-The data folder holds `worktrees/PROJECT/KEY`, `homes/KEY` (the private HOME), `indexes/KEY` (of our snapshots) and `runs/ID`.
+The data folder holds `worktrees/PROJECT/KEY`, `homes/KEY` (the private HOME), `gits/KEY` (the git dir that a
+sandboxed agent sees), `indexes/KEY` (of our snapshots) and `runs/ID`.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from dispatcher.models import Project, Run, Ticket, Workspace
 from dispatcher.naming import one_line
 from dispatcher.prompts import NAME as WORKFLOW
 from dispatcher.prompts import Workflow, parse_workflow
+from dispatcher.sandboxes import Reach, check_reach, check_tier
 from dispatcher.settings import Settings
 from dispatcher.states import LIVE_RUN, OPEN_TICKET
 from dispatcher.worktrees import remove_folder
@@ -41,6 +42,8 @@ def add_project(
     check_command: str = "",
     setup_command: str = "",
     merge_method: str = "merge",
+    sandbox: str = "strict",
+    reach: Reach | None = None,
 ) -> Project:
     """Take a repository under care; a subfolder or a linked worktree stands for its main checkout.
 
@@ -59,6 +62,8 @@ def add_project(
         check_command=check_command.strip(),
         setup_command=setup_command.strip(),
         merge_method=merge_method,
+        sandbox=check_tier(sandbox),
+        reach=check_reach(reach or Reach()),
     )
     taken = db.exec(select(Project).where(Project.path == project.path)).first()
     if taken is not None:
@@ -79,6 +84,8 @@ def edit_project(
     check_command: str | None = None,
     setup_command: str | None = None,
     merge_method: str | None = None,
+    sandbox: str | None = None,
+    reach: Reach | None = None,
 ) -> Project:
     """Change what is given; the key stays, for tickets are named by it. What has begun keeps the branch that it began with.
 
@@ -95,6 +102,8 @@ def edit_project(
         "check_command": None if check_command is None else check_command.strip(),
         "setup_command": None if setup_command is None else setup_command.strip(),
         "merge_method": merge_method,
+        "sandbox": None if sandbox is None else check_tier(sandbox),
+        "reach": None if reach is None else check_reach(reach),
     }
     with database.transaction() as db:
         project = get_project(db, key)

@@ -36,6 +36,18 @@ def report(db: Session, name: str, harnesses: dict[str, Any]) -> None:
         row.harnesses = harnesses
         db.add(row)
         activity.record(db, "worker.harnesses", name=name)
+    _let_fade(db)
+
+
+def report_sandboxes(db: Session, name: str, sandboxes: dict[str, str]) -> None:
+    """Keep which sandboxes a worker's machine can make: by name why not, empty where it can."""
+    row = db.get(Worker, name)
+    if row is not None and row.sandboxes != sandboxes:
+        row.sandboxes = sandboxes
+        db.add(row)
+
+
+def _let_fade(db: Session) -> None:
     old = utcnow() - timedelta(seconds=FADE_SECONDS)
     db.execute(delete(Worker).where(col(Worker.seen_at) < old, col(Worker.name).not_in(_holders())))
 

@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     check_timeout: float = Field(900, gt=0, description="seconds that one check command may take")
     setup_timeout: float = Field(1800, gt=0, description="seconds that a project's set-up command may take")
     lost_retries: int = Field(3, ge=0, description="how often a run lost with its worker is started again by itself")
+    sandbox: Literal["strict", "landlock", "none"] = Field(
+        "strict", description="the sandbox of new projects: strict, landlock or none"
+    )
     loop_repeats: int = Field(8, ge=3, description="equal tool calls in a row that count as a loop")
     discovery_ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(
         default_factory=list, description="further ports of this machine at which model servers are looked for"

@@ -57,6 +57,7 @@ BlockerKind = Literal[
     "conflict",
     "setup_failed",
     "harness_missing",
+    "sandbox",
     "timed_out",
     "stalled",
 ]

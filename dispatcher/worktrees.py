@@ -37,6 +37,11 @@ class Worktree:
         return f"refs/heads/{self.branch}"
 
     @property
+    def private(self) -> Path:
+        """The git dir that an agent in a sandbox sees instead of the repository's."""
+        return self.index.parent.parent / "gits" / self.index.name
+
+    @property
     def admin(self) -> Path | None:
         """The worktree's own folder below the main git dir, None where git does not know the worktree."""
         wanted = self.path / ".git"
@@ -46,10 +51,14 @@ class Worktree:
                 return entry
         return None
 
-    def start(self) -> str:
-        """The commit that a branch just made is at, from its file where it has one."""
+    def tip(self) -> str | None:
+        """The commit that the branch is at, from its file where it has one."""
         told = read_line(self.repository.git_dir / self.ref) or ""
-        found = told if _SHA.fullmatch(told) else self.repository.commit(self.ref)
+        return told if _SHA.fullmatch(told) else self.repository.commit(self.ref)
+
+    def start(self) -> str:
+        """The commit that a branch just made is at."""
+        found = self.tip()
         if found is None:
             raise GitFailed(f"git made no branch {self.branch}", "try again")
         return found
@@ -113,13 +122,14 @@ def remove(tree: Worktree) -> None:
         raise Conflict(f"{tree.branch} is checked out in {place}", "switch it to another branch, then try again")
     admin = tree.admin
     try:
-        for folder in (tree.path, _aside(tree), *([admin] if admin is not None else [])):
+        private = (tree.private, *tree.private.parent.glob(f"{tree.private.name}.*"))
+        for folder in (tree.path, _aside(tree), *([admin] if admin is not None else []), *private):
             remove_folder(folder)
     except OSError as error:
         raise Conflict(f"{error.filename} cannot be removed: {error.strerror}", "remove it by hand, then try again") from error
     if tree.repository.commit(tree.ref) is not None:
         tree.repository.delete_branch(tree.branch)
-    for path in tree.index.parent.glob(f"{tree.index.name}*"):
+    for path in (tree.index, *tree.index.parent.glob(f"{tree.index.name}.*")):
         path.unlink(missing_ok=True)
 
 

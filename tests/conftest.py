@@ -14,6 +14,7 @@ import pytest
 
 from dispatcher.embedded import EmbeddedRedis
 from dispatcher.harness_install import install
+from tests import sandboxes
 from tests.board import Board
 from tests.servers import postgres
 
@@ -43,6 +44,7 @@ def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
                 patch.delenv(name)
         for name, value in GIT.items():
             patch.setenv(name, value)
+        patch.setenv("DISPATCHER_SANDBOX", sandboxes.default())
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         yield
 

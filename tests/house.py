@@ -102,7 +102,7 @@ async def house(tmp_path: Path, database_url: str, repository: Path, **settings:
     database.migrate()
     with installed(home):
         with database.transaction() as db:
-            add_project(db, path=str(repository), key="SAMPLE")
+            add_project(db, path=str(repository), key="SAMPLE", sandbox=config.sandbox)
             endpoint = Endpoint(name="local", base_url="http://127.0.0.1:9/v1", model="m", slots=8)
             db.add(endpoint)
             db.flush()

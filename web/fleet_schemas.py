@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dispatcher.sandboxes import Reach
 from web.schemas import Input
 
 
@@ -14,6 +15,8 @@ class EditProject(Input):
     check_command: str | None = None
     setup_command: str | None = None
     merge_method: str | None = None
+    sandbox: str | None = None
+    reach: Reach | None = None
 
 
 class EditEndpoint(Input):

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from dispatcher.changes import Stats
 from dispatcher.review import LineComment
+from dispatcher.sandboxes import Reach, Receipt
 from dispatcher.states import RunState, TicketState, TicketTrigger
 
 
@@ -43,6 +44,8 @@ class ProjectOut(Out):
     check_command: str
     setup_command: str
     merge_method: str
+    sandbox: str
+    reach: Reach
     created_at: AwareDatetime
     counts: dict[str, int] = {}
     notes: list[str] = []
@@ -167,6 +170,7 @@ class RunOut(Out):
     summary: str
     base_sha: str | None
     head_sha: str | None
+    receipt: Receipt | None
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
@@ -261,6 +265,7 @@ class WorkerOut(Out):
     version: str
     runs_at_once: int
     harnesses: dict[str, Any]
+    sandboxes: dict[str, Any]
     started_at: datetime
     seen_at: datetime
     alive: bool
@@ -296,6 +301,8 @@ class NewProject(Input):
     check_command: str = ""
     setup_command: str = ""
     merge_method: str = "merge"
+    sandbox: str | None = None
+    reach: Reach = Reach()
 
 
 class NewEndpoint(Input):

@@ -6,25 +6,26 @@ import asyncio
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sqlmodel import Session as Db
 
 import adapters
 from adapters.base import Harness, Launch, Task
 from dispatcher import harnesses, runs
-from dispatcher.errors import DispatcherError, FenceLost, HarnessMissing, Invalid, SetupFailed
+from dispatcher.errors import DispatcherError, FenceLost, HarnessMissing, Invalid, SandboxFailed, SetupFailed
 from dispatcher.models import Run, Workspace, utcnow
 from dispatcher.prompts import Workflow, parse_workflow
 from dispatcher.states import BlockerKind, RunTrigger
-from dispatcher.transitions import move_run, write_run
-from workers import briefing, finishing, workspace
+from dispatcher.transitions import move_run
+from workers import boxes, briefing, finishing, workspace
 from workers.checks import project_command
 from workers.follow import Tail, follow
 from workers.gateway import Door
 from workers.hands import Case, Hands, load_case
 from workers.limits import Ended, Limits, Watch
-from workers.process import start
 from workers.report import Reporter
+from workers.sandbox.box import Box
 from workers.stopping import unless
 
 
@@ -38,6 +39,9 @@ class Plan:
     workspace: Workspace
     workflow: Workflow
     limits: Limits
+    box: Box
+    begun: dict[str, Any]
+    """What is written down of it when the harness starts."""
 
 
 async def attempt(hands: Hands, run: Run, stop: asyncio.Event) -> None:
@@ -53,8 +57,12 @@ async def attempt(hands: Hands, run: Run, stop: asyncio.Event) -> None:
     if plan is None:
         await hands.write(give_up, case, Ended("stopped", "stopped on request while the workspace was made ready"))
         return
-    async with hands.gateway.open(case.endpoint, hands.settings.endpoint_patience) as door:
-        exit_code, ended = await drive(hands, case, plan, door, stop)
+    async with hands.gateway.open(case.endpoint, hands.settings.endpoint_patience, listening=boxes.listens(case)) as door:
+        try:
+            exit_code, ended = await drive(hands, case, plan, door, stop)
+        except SandboxFailed as error:
+            await hands.write(give_up, case, Ended(_kind(error), error.line()))
+            return
     await hands.write(begin_finishing, case, door, exit_code, ended)
     await finishing.finish(hands, case, plan.workflow, stop)
 
@@ -62,13 +70,15 @@ async def attempt(hands: Hands, run: Run, stop: asyncio.Event) -> None:
 async def prepare(hands: Hands, case: Case) -> Plan:
     """Make everything ready: the worktree, the policy, the binary, the set-up, the prompt."""
     settings = hands.settings
+    await boxes.collect_left(hands, case)
     place = await asyncio.to_thread(workspace.prepare, hands.database, settings, case.run, case.ticket, case.project)
     workflow = parse_workflow(await asyncio.to_thread(workspace.workflow, case.project, place.base_sha))
     found = await asyncio.to_thread(harnesses.resolve, case.run.harness, settings.harness_root)
     case.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     await set_up(hands, case, place, workflow)
-    prompt = await hands.read(briefing.prompt, case, place, workflow)
-    await hands.write(write_run, case.run, prompt=prompt, harness_version=found.probe.version, base_sha=place.head_sha)
+    asked = hands.read(briefing.prompt, case, place, workflow)
+    box, prompt = await asyncio.gather(boxes.base(case, place), asked)  # neither waits for the other's disk
+    begun = {"prompt": prompt, "harness_version": found.probe.version, "base_sha": place.head_sha}
     limits = Limits.of(case.agent, workflow.policy, settings.loop_repeats)
     task = Task(
         key=case.ticket.key,
@@ -89,7 +99,7 @@ async def prepare(hands: Hands, case: Case) -> Plan:
         path=os.environ.get("PATH", os.defpath),
         instructions=tuple(workspace.instructions(Path(place.path))),
     )
-    return Plan(adapters.harness(case.run.harness), task, Path(place.home), place, workflow, limits)
+    return Plan(adapters.harness(case.run.harness), task, Path(place.home), place, workflow, limits, box, begun)
 
 
 async def set_up(hands: Hands, case: Case, place: Workspace, workflow: Workflow) -> None:
@@ -98,7 +108,9 @@ async def set_up(hands: Hands, case: Case, place: Workspace, workflow: Workflow)
     if not command or place.setup_at is not None:
         return
     await hands.write(runs.progress, case.run, doing=f"sets up: {command}")
-    ran = await project_command(hands, case, place, command, log="setup.log", seconds=hands.settings.setup_timeout)
+    ran = await project_command(
+        hands, case, place, command, log="setup.log", seconds=hands.settings.setup_timeout, setting_up=True
+    )
     if ran.state != "passed":
         how = "took too long" if ran.exit_code is None else f"failed with exit {ran.exit_code}"
         last = ran.output.strip().splitlines()[-1:] or ["it printed nothing"]
@@ -108,17 +120,18 @@ async def set_up(hands: Hands, case: Case, place: Workspace, workflow: Workflow)
 
 async def drive(hands: Hands, case: Case, plan: Plan, door: Door, stop: asyncio.Event) -> tuple[int, Ended | None]:
     """Start the harness and follow it to its end; gives its exit status, and why we ended it where we did."""
-    task = replace(plan.task, base_url=door.base_url, api_key=door.token)
+    task = replace(plan.task, base_url=door.base_url or boxes.INSIDE_URL, api_key=door.token)
     launch = plan.adapter.launch(task, plan.home)
     await asyncio.to_thread(write_files, launch)
     stdout, stderr = case.folder / "stdout", case.folder / "stderr"
     tails = [Tail("stdout", stdout), Tail("stderr", stderr), *(Tail.from_end(*pair) for pair in launch.follow.items())]
     decoder = plan.adapter.tail(task, plan.home)
     watch = Watch(plan.limits, door)
-    async with start(
-        launch.argv, cwd=launch.cwd, env=launch.env, marker=case.marker, stdout=stdout, stderr=stderr, stdin=launch.stdin
-    ) as process:
-        await hands.write(move_run, case.run, "launch", pid=process.pid, started_at=utcnow())
+    async with boxes.harness(case, plan.workspace, plan.box, launch, door) as boxed:
+        process = boxed.process
+        await hands.write(
+            move_run, case.run, "launch", pid=process.pid, started_at=utcnow(), receipt=boxed.receipt, **plan.begun
+        )
         async with Reporter(hands, case, door, watch, worktree=plan.workspace.path, stop=stop) as reporter:
             every = hands.settings.follow_seconds
             ended = await follow(
@@ -166,4 +179,6 @@ def write_files(launch: Launch) -> None:
 def _kind(error: DispatcherError) -> BlockerKind:
     if isinstance(error, HarnessMissing):
         return "harness_missing"
+    if isinstance(error, SandboxFailed):
+        return "sandbox"
     return "misconfigured" if isinstance(error, Invalid) else "setup_failed"

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adapters.decode import plain
 from dispatcher.models import Workspace
+from workers import boxes
 from workers.environment import command_env
 from workers.hands import Case, Hands
-from workers.process import start
+from workers.process import Process
+from workers.sandbox.start import Command
 
 TAIL = 20_000
 """Characters of a command's output that are kept with its result; the whole is in the run's folder."""
@@ -33,14 +36,18 @@ class Ran:
         return "timed_out" if self.exit_code is None else "passed" if self.exit_code == 0 else "failed"
 
 
-async def project_command(hands: Hands, case: Case, place: Workspace, command: str, *, log: str, seconds: float) -> Ran:
-    """Run one of the project's commands in the ticket's workspace; its output goes to `log` in the run's folder."""
-    ran = await run_command(
-        command,
-        cwd=Path(place.path),
-        env=command_env(place, case.folder),
-        marker=case.marker,
-        output=case.folder / log,
+async def project_command(
+    hands: Hands, case: Case, place: Workspace, text: str, *, log: str, seconds: float, setting_up: bool = False
+) -> Ran:
+    """Run one of the project's commands in the ticket's workspace; its output goes to `log` in the run's folder.
+
+    Raises `SandboxFailed`.
+    """
+    wanted = shell(text, cwd=Path(place.path), env=command_env(place, case.folder), output=case.folder / log)
+    ran = await finished(
+        boxes.command(case, place, wanted, setting_up=setting_up),
+        text,
+        wanted,
         seconds=seconds,
         grace=hands.settings.grace_seconds,
     )
@@ -48,20 +55,24 @@ async def project_command(hands: Hands, case: Case, place: Workspace, command: s
     return replace(ran, output=case.redactor.text(ran.output))
 
 
-async def run_command(
-    command: str, *, cwd: Path, env: Mapping[str, str], marker: str, output: Path, seconds: float, grace: float
+def shell(text: str, *, cwd: Path, env: Mapping[str, str], output: Path) -> Command:
+    """A shell command whose output goes to a file."""
+    return Command(("/bin/sh", "-c", text), env, cwd, output, output)
+
+
+async def finished(
+    starting: AbstractAsyncContextManager[Process], text: str, wanted: Command, *, seconds: float, grace: float
 ) -> Ran:
-    """Run a shell command of the project's to its end; everything that it started is gone afterwards."""
+    """Let a command run to its end, or until its time is over; everything that it started is gone afterwards."""
     began = time.monotonic()
-    offset = _size(output)
-    argv = ("/bin/sh", "-c", command)
-    async with start(argv, cwd=cwd, env=env, marker=marker, stdout=output, stderr=output) as process:
+    offset = _size(wanted.stdout)
+    async with starting as process:
         try:
             exit_code: int | None = await asyncio.wait_for(process.wait(), seconds)
         except TimeoutError:
             await process.stop(grace)
             exit_code = None
-    return Ran(command, exit_code, round(time.monotonic() - began, 2), _tail(output, offset))
+    return Ran(text, exit_code, round(time.monotonic() - began, 2), _tail(wanted.stdout, offset))
 
 
 def _size(path: Path) -> int:

@@ -15,18 +15,21 @@ import adapters
 from adapters.base import AdapterError, Record
 from adapters.session import Outcome, Session
 from dispatcher import activity, runs, transcripts
+from dispatcher.errors import SandboxFailed
 from dispatcher.models import Check, Workspace
 from dispatcher.prompts import Workflow
 from dispatcher.redaction import LOGS
 from dispatcher.text import storable
 from dispatcher.transitions import write_run
-from workers import workspace
+from workers import boxes, workspace
 from workers.checks import Ran, project_command
 from workers.hands import Case, Hands, find_workspace
 from workers.stopping import unless
 from workers.verdict import Work, judge
 
 STDERR_TAIL = 2000
+NOT_RUN = 126
+"""What a shell says of a command that it cannot run."""
 
 
 async def finish(hands: Hands, case: Case, workflow: Workflow, stop: asyncio.Event) -> None:
@@ -37,6 +40,7 @@ async def finish(hands: Hands, case: Case, workflow: Workflow, stop: asyncio.Eve
     session, outcome = await asyncio.to_thread(read_back, case, place, native_id)
     if session is not None:
         await hands.write(transcripts.replace, case.run, session, case.redactor)
+    await boxes.collect(hands, case, place)
     head = await asyncio.to_thread(workspace.snapshot, hands.database, case.run, case.ticket, case.agent, outcome.text)
     changed = head != (case.run.base_sha if case.run.reason == "change" else place.base_sha)
     conflicts = await asyncio.to_thread(workspace.unfinished_merge, hands.database, case.ticket)
@@ -68,7 +72,10 @@ async def check(hands: Hands, case: Case, place: Workspace, workflow: Workflow) 
     if not command:
         return []
     await hands.write(runs.progress, case.run, doing=f"checks: {command}")
-    ran = await project_command(hands, case, place, command, log="check.log", seconds=hands.settings.check_timeout)
+    try:
+        ran = await project_command(hands, case, place, command, log="check.log", seconds=hands.settings.check_timeout)
+    except SandboxFailed as error:
+        ran = Ran(command, NOT_RUN, 0, error.line())
     return [_check(case.run_id, ran)]
 
 

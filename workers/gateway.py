@@ -26,6 +26,8 @@ from workers.meter import Meter, UsageReader
 
 PATHS = ("/v1/models", "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/v1/embeddings")
 BUSY = (429, 502, 503, 504)
+TRIAL = "/trial"
+"""Answered here and not passed on: whether the door can be reached says nothing about the endpoint."""
 MAX_REQUEST = 64 * 1024 * 1024
 MAX_WAIT = 30.0
 LAST_WORDS = 1.0
@@ -62,12 +64,38 @@ class Door:
         self.touched = time.monotonic()
         self._open = 0
         self._client = client
+        self._runner: web.AppRunner | None = None
         self._key = endpoint.key()
 
     @property
     def quiet_seconds(self) -> float:
         """Seconds since the endpoint last had something to do for this run; 0 while a request is open."""
         return 0.0 if self._open else time.monotonic() - self.touched
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Serve on the listeners that `serve` is given, until left."""
+        app = web.Application(client_max_size=MAX_REQUEST)
+        app.router.add_route("*", "/{path:.*}", self.handle)
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
+        await self._runner.setup()
+        try:
+            yield
+        finally:
+            await self._runner.cleanup()
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Serve on a listener, which may be one of another network namespace; it is closed with the door."""
+        assert self._runner is not None, "the door is open"
+        host, port = listener.getsockname()[:2]
+        await web.SockSite(self._runner, listener).start()
+        self.base_url = f"http://{host}:{port}/v1"
+
+    async def listen(self) -> int:
+        """Serve on a free port of this machine's loopback device; gives its number."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        await self.serve(listener)
+        return int(listener.getsockname()[1])
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Pass one request on."""
@@ -76,6 +104,8 @@ class Door:
         )
         if not secrets.compare_digest(offered, self.token):
             return _error(401, "this gateway serves one run; its token is missing or wrong")
+        if request.path == TRIAL:
+            return web.Response(status=204)
         if request.path not in PATHS:
             return _error(404, f"{request.path} is not a model path")
         body = await request.read()
@@ -202,21 +232,14 @@ class Gateway:
             await self._client.close()
 
     @asynccontextmanager
-    async def open(self, endpoint: Endpoint, patience: float) -> AsyncIterator[Door]:
-        """A listener on loopback for one run, closed with it."""
+    async def open(self, endpoint: Endpoint, patience: float, *, listening: bool = True) -> AsyncIterator[Door]:
+        """A door for one run, closed with it; `listening` on loopback, else where its `serve` is told to."""
         assert self._client is not None, "the gateway has been entered"
         door = Door(endpoint, patience, self._client)
-        app = web.Application(client_max_size=MAX_REQUEST)
-        app.router.add_route("*", "/{path:.*}", door.handle)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
-        await runner.setup()
-        listener = socket.create_server(("127.0.0.1", 0))
-        try:
-            await web.SockSite(runner, listener).start()
-            door.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        async with door.serving():
+            if listening:
+                await door.listen()
             yield door
-        finally:
-            await runner.cleanup()
 
 
 def _retry_after(value: str | None, otherwise: float) -> float:

@@ -29,11 +29,14 @@ from dispatcher.upkeep import tidy
 from workers.crew import Crew
 from workers.gateway import Gateway
 from workers.hands import Hands
+from workers.sandbox.attempted import attempt_all
 
 STOP_FLAG_SECONDS = 0.3
 HEARTBEAT_SECONDS = 5.0
 REPORT_SECONDS = 60.0
 """How often a worker looks which harnesses its machine has."""
+SANDBOX_SECONDS = 600.0
+"""How often it tries which sandboxes its machine can make."""
 DOORBELL_SECONDS = 0.5
 """How often arq looks for a ring that nobody heard. Looking every 0.02 s instead of listening cost 3 % of a core."""
 
@@ -69,6 +72,7 @@ async def _work(settings: Settings) -> None:
                 group.create_task(_every(STOP_FLAG_SECONDS, crew.heed_stops)),
                 group.create_task(_every(HEARTBEAT_SECONDS, lambda: _beat(hands))),
                 group.create_task(_every(REPORT_SECONDS, lambda: _report(hands))),
+                group.create_task(_every(SANDBOX_SECONDS, lambda: _try_sandboxes(hands))),
                 group.create_task(_every(settings.upkeep_seconds, lambda: asyncio.to_thread(_tidy, hands))),
             ]
             if bell is not None:
@@ -149,6 +153,15 @@ async def _beat(hands: Hands) -> None:
         version=version("ticket-dispatcher"),
         runs_at_once=hands.settings.runs_at_once,
     )
+
+
+async def _try_sandboxes(hands: Hands) -> None:
+    """Tell which sandboxes this machine can make."""
+    found = {one.tier: f"{one.reason}: {one.fix}" if one.reason else "" for one in await attempt_all()}
+    for tier, reason in found.items():
+        if reason:
+            log.warning("runs in the %s sandbox are refused: %s", tier, reason)
+    await hands.write(roster.report_sandboxes, hands.name, found)
 
 
 async def _report(hands: Hands) -> None:

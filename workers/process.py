@@ -1,7 +1,7 @@
 """Start a program with its output going to files, ask it to end, end it, and leave nothing of it behind.
 
 A pipe loses what a harness printed when its reader dies; a file does not. Children that moved to a session of their own
-(OpenCode's shell commands do) are found by a marker in their environment.
+(OpenCode's shell commands do) are found by a marker in their environment, those of a sandbox by its pid namespace.
 """
 
 from __future__ import annotations
@@ -19,10 +19,15 @@ from functools import lru_cache
 from pathlib import Path
 
 from dispatcher.tether import tethered
+from workers import namespaces
 
 MARKER = "DISPATCHER_RUN"
 """Set in the environment of everything that a run starts; its value is unique to the run's attempt."""
 LOOKS = 2
+SHELL = 128
+"""What a shell adds to a signal's number to make it an exit status."""
+PATIENCE = 5.0
+"""Seconds in which what was killed has to be gone."""
 _PROC = Path("/proc")
 
 
@@ -33,10 +38,14 @@ class Process:
     pid: int
     marker: str
     _process: asyncio.subprocess.Process
+    walled: bool = False
+    """Whether it has a pid namespace of its own; `pid` is then the one that waits outside."""
 
     async def wait(self) -> int:
         """The exit status once it has ended; negative for a signal."""
-        return await self._process.wait()
+        status = await self._process.wait()
+        # Bubblewrap tells of a signal as shells do.
+        return SHELL - status if self.walled and SHELL < status < SHELL + signal.NSIG else status
 
     @property
     def ended(self) -> bool:
@@ -45,11 +54,24 @@ class Process:
 
     async def stop(self, grace: float) -> int:
         """Ask everything of the run to end, end what has not after `grace` seconds, and give the exit status."""
-        _signal(self.marker, self.pid, signal.SIGTERM)
+        if self.walled:
+            await asyncio.to_thread(namespaces.ask, self.pid, signal.SIGTERM)
+        else:
+            _signal(self.marker, self.pid, signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), grace)
+        await self.end()
+        return await self.wait()
+
+    async def end(self) -> None:
+        """End all of it, and wait until nothing is left."""
+        if self.walled and not self.ended:
+            # With the first process of a pid namespace all others are gone before the one outside is told.
+            await asyncio.to_thread(namespaces.end, self.pid)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), PATIENCE)
         await asyncio.to_thread(reap, self.marker, self.pid)
-        return await self._process.wait()
+        await self._process.wait()
 
 
 @asynccontextmanager
@@ -62,21 +84,32 @@ async def start(
     stdout: Path,
     stderr: Path,
     stdin: Path | None = None,
+    passed: Sequence[int] = (),
+    walled: bool = False,
 ) -> AsyncIterator[Process]:
-    """Start a program in a session of its own; on leaving nothing that carries its marker lives on."""
+    """Start a program in a session of its own; on leaving nothing that carries its marker lives on.
+
+    `passed` are descriptors that it inherits. `walled` is for one that makes a pid namespace, and ends with us by itself.
+    """
     with _open(stdin, stdout, stderr) as (source, out, err):
         process = await asyncio.create_subprocess_exec(
-            *_guarded(argv), cwd=cwd, env={**env, MARKER: marker}, stdin=source, stdout=out, stderr=err, start_new_session=True
+            *(argv if walled else _guarded(argv)),
+            cwd=cwd,
+            env={**env, MARKER: marker},
+            stdin=source,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+            pass_fds=passed,
         )
-    started = Process(process.pid, marker, process)
+    started = Process(process.pid, marker, process, walled)
     try:
         yield started
     finally:
-        await asyncio.to_thread(reap, marker, process.pid)
-        await process.wait()
+        await started.end()
 
 
-def reap(marker: str, pid: int | None = None, patience: float = 5.0) -> int:
+def reap(marker: str, pid: int | None = None, patience: float = PATIENCE) -> int:
     """End whatever carries the marker, and its process group; gives how many processes it took."""
     deadline = time.monotonic() + patience
     ended: set[int] = set()

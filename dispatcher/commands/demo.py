@@ -128,6 +128,18 @@ def _fresh(folder: Path, port: int) -> Settings:
     return settings
 
 
+def _sandbox() -> str:
+    """The strict sandbox where this machine can make it: the demo has no repository of the user's to protect, and goes on."""
+    from dispatcher.sandboxes import try_sandboxes
+
+    strict = next(found for found in try_sandboxes() if found.tier == "strict")
+    if strict.reason:
+        note(f"The agent has no sandbox: {strict.reason}. To have one: {strict.fix}")
+        return "none"
+    say(f"The agent is in a sandbox of its own: {len(strict.refused)} of {len(strict.refused)} ways out are refused.")
+    return "strict"
+
+
 def _sample(settings: Settings) -> Path:
     """The sample repository, seen to fail its tests."""
     from dispatcher.demo.sample import make_sample
@@ -146,7 +158,7 @@ def _story(settings: Settings, url: str, sample: Path, endpoint_url: str, names:
     from dispatcher.demo.sample import CHECK
 
     with open_client(settings.model_copy(update={"url": url})) as client:
-        project = {"path": str(sample), "key": PROJECT, "name": "Sample", "check_command": CHECK}
+        project = {"path": str(sample), "key": PROJECT, "name": "Sample", "check_command": CHECK, "sandbox": _sandbox()}
         client.post("/projects", project)
         client.post("/endpoints", {"name": "scripted", "base_url": endpoint_url, "model": MODEL, "slots": 4})
         for name in names:

@@ -75,6 +75,7 @@ def show(run_id: Id, as_data: Json = False) -> None:
             ("outcome", run.get("outcome")),
             ("summary", run.get("summary")),
             ("exit status", run.get("exit_code")),
+            *_receipt(run),
             ("worker", run.get("worker")),
             ("started", run.get("started_at")),
             ("ended", run.get("ended_at")),
@@ -109,6 +110,16 @@ def stop(run_id: Id, as_data: Json = False) -> None:
         as_json(run)
     else:
         say(f"run {run_id} is being stopped")
+
+
+def _receipt(run: dict[str, Any]) -> list[tuple[str, str]]:
+    """What its sandbox was tried on before it began, and what the project let in by name."""
+    from dispatcher.sandboxes import Receipt
+
+    if not run.get("receipt"):
+        return []
+    receipt = Receipt.model_validate(run["receipt"])
+    return [("sandbox", f"{receipt.tier} ({receipt.text})"), ("lets in", "; ".join(receipt.named))]
 
 
 def _print_from(client: Client, run_id: int, stream: Stream, offset: int) -> int:

@@ -24,6 +24,10 @@ class Project(SQLModel, table=True):
     check_command: str = Field(default="", sa_type=Text)
     setup_command: str = Field(default="", sa_type=Text)
     merge_method: str = "merge"
+    sandbox: str = "strict"
+    """What agents, set-up and checks run in: strict, landlock or none."""
+    reach: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    """What the sandbox lets in beyond what every run needs: see `dispatcher.sandboxes.Reach`."""
     next_number: int = 1
     created_at: datetime = moment(required=True)
 
@@ -80,5 +84,7 @@ class Worker(SQLModel, table=True):
     runs_at_once: int
     harnesses: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """By a harness's name what it found: version, path and origin, or why there is none."""
+    sandboxes: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    """By a sandbox's name an empty text where it works, else why not, and the fix."""
     started_at: datetime = moment(required=True)
     seen_at: datetime = moment(required=True)

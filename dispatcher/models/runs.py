@@ -61,6 +61,8 @@ class Run(SQLModel, table=True):
     """What the endpoint answered last instead of a completion, if no completion followed."""
     outcome: str | None = None
     summary: str = Field(default="", sa_type=Text)
+    receipt: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    """Which sandbox it had, what that let in, and what was tried from inside before it began."""
     base_sha: str | None = None
     head_sha: str | None = None
     prompt_tokens: int = 0

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from workers.checks import run_command
+from workers.checks import finished, shell
 from workers.process import marked, reap, start
+from workers.sandbox.box import NONE, Box
+from workers.sandbox.start import run
 
 ENV = {"PATH": os.environ["PATH"]}
 
@@ -97,7 +99,8 @@ async def test_a_gentle_program_ends_by_term(tmp_path: Path) -> None:
 
 
 async def command(text: str, folder: Path, seconds: float = 10):  # type: ignore[no-untyped-def]  # noqa: ANN201
-    return await run_command(text, cwd=folder, env=ENV, marker="t6", output=folder / "log", seconds=seconds, grace=0.2)
+    wanted = shell(text, cwd=folder, env=ENV, output=folder / "log")
+    return await finished(run(Box(NONE), wanted, marker="t6"), text, wanted, seconds=seconds, grace=0.2)
 
 
 async def test_checks_pass_fail_and_hang(tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ def list_projects(site: Here) -> list[ProjectOut]:
 def add_project(site: Here, body: NewProject) -> ProjectOut:
     """Take a git repository on this machine under care."""
     with site.database.transaction() as db:
-        project = projects.add_project(db, **body.model_dump())
+        given = body.model_dump() | {"sandbox": body.sandbox or site.settings.sandbox, "reach": body.reach}
+        project = projects.add_project(db, **given)
         added = project_out(db, project)
     return added.model_copy(update={"notes": projects.project_notes(project)})
 
@@ -50,7 +51,7 @@ def get_project(site: Here, key: str) -> ProjectOut:
 @router.patch("/projects/{key}", tags=["projects"], summary="Change a project")
 def edit_project(site: Here, key: str, body: EditProject) -> ProjectOut:
     """Change what is given; work that has begun keeps the branch that it began with."""
-    project = projects.edit_project(site.database, key, **body.model_dump())
+    project = projects.edit_project(site.database, key, **(body.model_dump() | {"reach": body.reach}))
     with site.database.reading() as db:
         return project_out(db, project)
 

@@ -16,6 +16,7 @@ from dispatcher.merging import METHODS
 from dispatcher.models import Project
 from dispatcher.prompts import Workflow
 from dispatcher.repositories import find_repositories
+from dispatcher.sandboxes import MEANINGS, Reach, lines, reach_of
 from web.errors import Problem, problem_of
 from web.pages.fleet.fields import attempt
 from web.pages.forms import NOTHING, Entered, Fields, Scripted, to
@@ -25,7 +26,9 @@ from web.views import project_out
 
 router = APIRouter()
 
-FIELDS = ("path", "name", "default_branch", "check_command", "setup_command", "merge_method")
+FIELDS = ("path", "name", "default_branch", "check_command", "setup_command", "merge_method", "sandbox")
+LISTS = ("read", "write", "hosts", "setup_hosts")
+"""What the sandbox lets in, each a text with an entry a line."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +96,9 @@ def edit_project_page(site: Here, key: str) -> Response:
 @router.post("/fleet/projects/{key}/edit")
 def edit_project(site: Here, key: str, form: Fields) -> Response:
     """Change a project."""
-    given = {name: form[name] for name in FIELDS if name in form}
+    given: dict[str, Any] = {name: form[name] for name in FIELDS if name in form}
     try:
-        projects.edit_project(site.database, key, **given)
+        projects.edit_project(site.database, key, reach=_reach(form), **given)
     except DispatcherError as error:
         return show_form(site, key, Entered(problem_of(error), "project", form))
     return to(f"/fleet/projects/{key.upper()}")
@@ -125,7 +128,15 @@ def remove_project(site: Here, key: str, form: Fields) -> Response:
 def add(site: Site, form: dict[str, str]) -> Project | Entered:
     """Add the project that a form describes; fields that are empty are left to the repository."""
     given: dict[str, Any] = {name: form[name] for name in (*FIELDS, "key") if form.get(name, "").strip()}
-    return attempt(site, "project", form, lambda db: projects.add_project(db, **{"path": ""} | given))
+    given = {"path": "", "sandbox": site.settings.sandbox} | given
+    return attempt(site, "project", form, lambda db: projects.add_project(db, reach=_reach(form), **given))
+
+
+def _reach(form: dict[str, str]) -> Reach | None:
+    """What the form lets in; None for one without those fields."""
+    if not any(name in form for name in LISTS):
+        return None
+    return Reach.model_validate({name: lines(form.get(name, "")) for name in LISTS})
 
 
 def look_at(site: Site, path: str) -> Look:
@@ -175,7 +186,9 @@ def show_form(
         with site.database.reading() as db:
             row = projects.get_project(db, key)
         seen = seen or look_at(site, row.path)
-    context = {"row": row, "seen": seen, "suggested": suggested, "methods": METHODS}
+    context: dict[str, Any] = {"row": row, "seen": seen, "suggested": suggested, "methods": METHODS}
+    context |= {"tiers": MEANINGS, "tier": row.sandbox if row else site.settings.sandbox}
+    context |= {"reach": reach_of(row.reach if row else {})}
     return page("fleet/project_form.html", entered.status, part=part, entered=entered, place="/fleet", **context)
 
 
