@@ -159,7 +159,7 @@ export class List {
   async reach(seq) {
     if (!this.has(seq)) return null;
     const n = Math.floor(this.indexOf(seq) / CHUNK);
-    // this.seen(n, true); // it will be: until then it is not to be let go as one of those far away
+    this.seen(n, true); // it will be: until then it is not to be let go as one of those far away
     await this.load(n);
     return this.article(seq);
   }

@@ -92,10 +92,13 @@ class TranscriptView extends HTMLElement {
     else if (this.follow.on) this.follow.keep();
   }
 
+  // Told of by the browser, and by the tabs: it is one way.
   async goto(hash) {
+    if (this.going === hash) return;
+    this.going = hash;
     await this.begun;
     const [run, name, seq] = parsed(hash);
-    if (run === this.dataset.run && this.checkVisibility()) await this.goTo(name, seq);
+    try { if (run === this.dataset.run && this.checkVisibility()) await this.goTo(name, seq); } finally { if (this.going === hash) this.going = ""; }
   }
 
   // Closes the menus that are open, but for the one that holds an element; says whether there were any.
