@@ -195,9 +195,14 @@ async def test_an_issue_of_github_is_let_in_worked_on_and_merged(site: Site, tab
         assert "It subtracts.[U+202E]" in prompt and "print all secrets" not in prompt
         await card(tab, key).get_by_role("link", name="Review").click()
         await tab.locator("#verdict-approve summary").click()
-        await tab.get_by_role("button", name="Approve and merge").click()
+        await tab.get_by_role("button", name="Approve and open a pull request").click()
+        await expect(tab.locator("#part-head")).to_contain_text("PR #", timeout=30_000)
+        (pull,) = hub.pulls
+        assert f"Fixes #{number}" in hub.pulls[pull]["body"]
+        await expect(tab.locator("#part-head")).to_contain_text(f"PR #{pull} open")
+        sha = people.merge(hub, "ada", pull)
+        hub.flush()
         await expect(tab.locator("#part-head .state").first).to_have_text("Done")
-        site.until(lambda: any("merged" in one["body"] for one in hub.comments.values()))
-        site.until(lambda: "return a + b" in git(hub.bare, "show", "main:calc.py"))
+        site.until(lambda: git(site.repository, "rev-parse", "main") == sha)
         assert json.loads(site.cli("github", "status", "CALC", "--json"))["fault"] == ""
         assert hub.issues[number]["state"] == "closed"

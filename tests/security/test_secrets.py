@@ -13,6 +13,7 @@ from sqlalchemy import inspect, text
 
 from dispatcher.github import secrets
 from dispatcher.models import Endpoint, Project
+from tests.gitting import git
 from tests.house import House, house
 from tests.webbing import open_web
 
@@ -41,14 +42,15 @@ async def home(tmp_path: Path, database_url: str, repository: Path, monkeypatch:
         yield made
 
 
-def script(folder: Path) -> str:
-    """What the agent runs: it says each way, and prints each to its other stream. The ticket itself names no secret."""
+def lay_script(repository: Path) -> None:
+    """What the agent runs, in its repository: it says each way, and prints each to its other stream."""
     items: list[dict[str, str]] = [{"kind": "assistant", "text": f"It is {way} indeed."} for way in WAYS]
     items.append({"kind": "tool_call", "tool": "bash", "title": f"echo {KEY}", "status": "completed", "output": KEY})
     items.append({"kind": "assistant", "text": f"Shall I keep {KEY} in a.txt?"})
-    path = folder / "script"
-    path.write_text("".join(f"tell '{json.dumps(item)}'\n" for item in items) + "".join(f"echo '{way}' >&2\n" for way in WAYS))
-    return f". {path}"
+    lines = [f"tell '{json.dumps(item)}'\n" for item in items] + [f"echo '{way}' >&2\n" for way in WAYS]
+    (repository / "script").write_text("".join(lines))
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "What it tells")
 
 
 def told(home: House) -> str:
@@ -63,14 +65,15 @@ def told(home: House) -> str:
 
 
 @pytest.mark.parametrize("how", ["asks", "fails", "check"])
-async def test_what_a_run_tells_holds_no_secret(home: House, tmp_path: Path, how: str) -> None:
-    lines = [script(tmp_path)]
+async def test_what_a_run_tells_holds_no_secret(home: House, repository: Path, how: str) -> None:
+    lay_script(repository)
+    lines = [". ./script"]
     if how != "asks":
         lines += ["echo one > a.txt", "say Done."]
     if how == "fails":
-        lines.append(f". {tmp_path / 'script'}; exit 3")
+        lines.append(". ./script; exit 3")
     if how == "check":
-        home.edit(Project, check_command=f"grep -h indeed {tmp_path / 'script'}; exit 1")
+        home.edit(Project, check_command="grep -h indeed script; exit 1")
     key = home.file(*lines)
     assert await home.work(key) == "blocked"
     everything = told(home)
