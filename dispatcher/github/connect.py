@@ -180,15 +180,23 @@ def reachable(settings: Settings) -> bool:
     return host not in ("localhost", "::1") and not host.startswith("127.")
 
 
+async def introduce(hub: Hub) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Who we are there and where the repository is, as rows for `learn`, and what GitHub says of the repository."""
+    login, number = await hub.me()
+    found: dict[str, Any] = await hub.get(hub.at)
+    facts = {"remote_id": int(found["id"]), "clone_url": str(found["clone_url"]), "repository": str(found["full_name"])}
+    rows = [
+        _row("identity", True, f"we are {login} there", login=login, user_id=number),
+        _row("repository", True, f"{found['full_name']} is there", **facts),
+    ]
+    return rows, found
+
+
 async def try_out(hub: Hub) -> list[dict[str, Any]]:
     """What the token may do, asked of GitHub without changing anything; one row for each thing that is needed."""
-    rows: list[dict[str, Any]] = []
-    login, number = await hub.me()
-    rows.append(_row("identity", True, f"we are {login} there", login=login, user_id=number))
-    found = await hub.get(hub.at)
+    rows, found = await introduce(hub)
+    login = rows[0]["facts"]["login"]
     may = found.get("permissions") or {}
-    facts = {"remote_id": int(found["id"]), "clone_url": str(found["clone_url"]), "repository": str(found["full_name"])}
-    rows.append(_row("repository", True, f"{found['full_name']} is there", **facts))
     pushes = bool(may.get("push")) or hub.is_app  # of an installation GitHub tells nothing here
     rows.append(
         _row(

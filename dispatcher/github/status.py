@@ -50,6 +50,11 @@ def warnings(db: Session, settings: Settings, repo: GitHubRepo, project: Project
         found.append(
             Warned("GitHub cannot reach this machine by its address here", "set DISPATCHER_PUBLIC_URL to one that it can")
         )
+    for letter in outbox.newest(db, repo.id or 0):
+        if letter.sent_at is None and letter.fault:
+            found.append(
+                Warned(f"{letter.name} cannot be written: {letter.fault}", "it is tried again by itself; nothing is lost")
+            )
     for words, oldest in lags(db, repo):
         if utcnow() - oldest > SLOW:
             found.append(Warned(f"{words} since {oldest:%Y-%m-%d %H:%M} UTC", "see whether a worker runs: dispatcher up"))

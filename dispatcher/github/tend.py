@@ -16,6 +16,7 @@ from dispatcher import leases
 from dispatcher.db import Database
 from dispatcher.errors import DispatcherError
 from dispatcher.github.client import LONGEST_WAIT, Away, connect
+from dispatcher.github.connect import introduce, learn
 from dispatcher.github.events import handle
 from dispatcher.github.inbox import waiting, work_off
 from dispatcher.github.outbox import collect, owed, owes
@@ -70,6 +71,11 @@ class Tender:
     async def _pass(self, repo_id: int) -> None:
         repo, project = await asyncio.to_thread(self._load, repo_id)
         async with connect(self._settings, repo, project.key) as hub:
+            if not (repo.login and repo.clone_url):
+                # Connected by hand, and nobody has tried the token since: our own comments and the way to push are unknown.
+                rows, _ = await introduce(hub)
+                await asyncio.to_thread(self._write, learn, repo_id, rows)
+                repo, project = await asyncio.to_thread(self._load, repo_id)
             work = Work(self._settings, self._database, repo, project, hub)
             if self._is_due(repo):
                 await reconcile(work)

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlmodel import select
 
-from dispatcher.github import secrets
+from dispatcher import board
+from dispatcher.github import outbox, secrets
 from dispatcher.github.tend import Tender
 from dispatcher.github.verify import sign
+from dispatcher.models import GitHubRepo
 from tests import github_people as people
 from tests.github_server import TOKEN, GitHub, headers_of
 from tests.integration.test_pages import Page, page, post
@@ -83,6 +86,37 @@ async def test_connecting_by_the_page(both: Both) -> None:
     await post(web, "/github/WEB/disconnect", 422, confirm="no")
     await post(web, "/github/WEB/disconnect", confirm="web")
     assert secrets.read(web.settings, "WEB", "secret") == "" == secrets.read(web.settings, "WEB", "token")
+
+
+async def test_a_worker_learns_who_it_is_where_nobody_tried_the_token(both: Both) -> None:
+    web = both.web
+    await post_connect(web, both.hub)
+    assert (await web.send("GET", "/projects/WEB/github"))["login"] == ""
+    await both.bring()
+    told = await web.send("GET", "/projects/WEB/github")
+    assert told["login"] == both.hub.me
+    with web.database.reading() as db:
+        repo = db.exec(select(GitHubRepo)).one()
+    assert repo.clone_url and repo.remote_id and repo.user_id
+    asked = len(both.hub.calls)
+    await both.bring()
+    assert "GET /user" not in both.hub.calls[asked:], "asked once"
+
+
+async def post_connect(web: Web, hub: GitHub) -> None:
+    form = {"project": "WEB", "repository": hub.name, "api_url": hub.url}
+    assert (await web.client.post("/github", data=form)).status_code == 200
+
+
+async def test_what_cannot_be_written_is_said(both: Both) -> None:
+    await connected(both)
+    with both.web.database.transaction() as db:
+        repo, ticket = db.exec(select(GitHubRepo)).one(), board.file_ticket(db, project="WEB", title="Write it")
+        letter = outbox.letter(db, repo, "pull", ticket, 1)
+        letter.fault = "git push to GitHub failed"
+        db.add(letter)
+    warned = (await both.web.send("GET", "/projects/WEB/github"))["warnings"]
+    assert any("cannot be written: git push to GitHub failed" in one["words"] for one in warned)
 
 
 async def test_the_policy_and_its_dry_run(both: Both) -> None:
