@@ -136,6 +136,7 @@ async def test_a_ticket_by_keyboard_alone(site: Site, tab: Page) -> None:
     await expect(tab.locator(f"#open-{key}")).to_be_focused()
     await keys.press("o")
     await expect(tab.locator("#part-head .state").first).to_have_text("Review")
+    await expect(tab.locator("#live")).to_have_attribute("data-state", "open")
     await keys.press("3")
     await expect(tab.locator(".file tr.add, .file .ln.add")).to_contain_text("return a + b")
     await keys.press("n")
