@@ -76,6 +76,7 @@ async def test_the_palette_finds_pages_commands_and_tickets(web: Web, page: Page
     await field.fill("colours dark")
     await page.keyboard.press("Enter")
     await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    await expect(page.locator("#palette")).to_be_hidden()
     await page.keyboard.press("Control+k")
     await field.fill("zzz nothing like it")
     await expect(page.get_by_text("Nothing of that name")).to_be_visible()

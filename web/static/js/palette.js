@@ -120,6 +120,7 @@ function go(at, apart) {
 }
 
 function pressed(event) {
+  if (!parts.dialog.open) return; // its field has the focus until the next frame
   const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8 };
   const step = steps[event.key] || (event.ctrlKey && { n: 1, p: -1 }[event.key]);
   if (step) choose(Math.abs(step) === 1 ? chosen + step : Math.min(Math.max(chosen + step, 0), options.length - 1));
