@@ -131,8 +131,12 @@ def _forms(secret: str) -> tuple[str, ...]:
 
 def _begun(form: str, view: str) -> int:
     """How many characters at the end of `view` are the beginning of `form`; 0 for fewer than count."""
-    lengths = range(min(len(form) - 1, len(view)), BEGINNING - 1, -1)
-    return next((length for length in lengths if view.endswith(form[:length])), 0)
+    at = max(0, len(view) - len(form) + 1)
+    while (at := view.find(form[:BEGINNING], at)) >= 0:
+        if form.startswith(view[at:]):
+            return len(view) - at
+        at += 1
+    return 0
 
 
 def _base64(secret: bytes) -> Iterator[str]:

@@ -28,6 +28,7 @@ NOISE = ("run.items", "run.progress")
 """Entries of the feed that a page needs in the moment only; what they told of is in the runs and their transcripts."""
 
 Kind = Literal["log", "home", "worktree", "feed"]
+Closed = list[tuple[Ticket, Workspace]]
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,13 @@ class Left:
     """A closed ticket's work that was not merged: a person decides."""
 
     key: str
-    size: int
+    folder: Path
     days: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of its worktree, looked up when asked for: a worker's hourly look does not need them."""
+        return _size(self.folder)
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,8 @@ def tidy(database: Database, settings: Settings, *, dry: bool = False, now: date
     now = now or utcnow()
     gone: list[Spare] = []
     failed: list[tuple[Spare, str]] = []
-    for spare in (*_logs(database, settings, now), *_homes(database, settings, now), *_feed(database, settings, now)):
+    closed = _closed(database, settings, now)
+    for spare in (*_logs(database, settings, now), *_homes(database, closed, now), *_feed(database, settings, now)):
         if dry:
             gone.append(spare)
             continue
@@ -74,7 +81,7 @@ def tidy(database: Database, settings: Settings, *, dry: bool = False, now: date
             gone.append(spare)
         except (OSError, DispatcherError) as error:
             failed.append((spare, error.line() if isinstance(error, DispatcherError) else str(error)))
-    return Upkeep(gone, failed, _left(database, settings, now))
+    return Upkeep(gone, failed, _left(closed, now))
 
 
 def _logs(database: Database, settings: Settings, now: datetime) -> Iterator[Spare]:
@@ -94,9 +101,9 @@ def _logs(database: Database, settings: Settings, now: datetime) -> Iterator[Spa
         room -= size
 
 
-def _homes(database: Database, settings: Settings, now: datetime) -> Iterator[Spare]:
+def _homes(database: Database, closed: Closed, now: datetime) -> Iterator[Spare]:
     """Agents' private homes of tickets closed long ago, and worktrees of cancelled ones in which nothing was done."""
-    for ticket, place in _closed(database, settings, now):
+    for ticket, place in closed:
         home, because = Path(place.home), f"closed {_days(ticket, now)} days ago"
         if ticket.state == "cancelled" and place.head_sha == place.base_sha:
             size = _size(Path(place.path))
@@ -119,15 +126,15 @@ def _feed(database: Database, settings: Settings, now: datetime) -> Iterator[Spa
         yield Spare("feed", f"{number} entries", number, f"older than {settings.keep_feed_days} days", go)
 
 
-def _left(database: Database, settings: Settings, now: datetime) -> list[Left]:
+def _left(closed: Closed, now: datetime) -> list[Left]:
     return [
-        Left(ticket.key, _size(Path(place.path)), _days(ticket, now))
-        for ticket, place in _closed(database, settings, now)
+        Left(ticket.key, Path(place.path), _days(ticket, now))
+        for ticket, place in closed
         if ticket.state == "cancelled" and place.head_sha != place.base_sha
     ]
 
 
-def _closed(database: Database, settings: Settings, now: datetime) -> list[tuple[Ticket, Workspace]]:
+def _closed(database: Database, settings: Settings, now: datetime) -> Closed:
     """The tickets that were closed long ago and still have a workspace."""
     query = select(Ticket, Workspace).join(Workspace, col(Workspace.ticket_id) == col(Ticket.id))
     old = col(Ticket.closed_at) < now - timedelta(days=settings.keep_homes_days)
