@@ -188,6 +188,25 @@ async def test_a_column_goes_on_loading_when_its_cards_leave(web: Web, page: Pag
     await expect(page.locator(".more")).to_have_count(0)
 
 
+async def test_not_every_browser_asks_for_more_in_the_moment_that_cards_leave(web: Web, page: Page) -> None:
+    await page.set_viewport_size({"width": 1440, "height": 500})
+    await page.add_init_script("Math.random = () => 1e5")  # its own time never comes
+    keys = [await web.ticket(f"Number {number}") for number in range(COLUMN + 2)]
+    await ready(page)
+    cards = page.locator("#part-backlog .card")
+    await expect(cards).to_have_count(COLUMN)
+    gone = 10
+    with web.database.transaction() as db:
+        for key in keys[:gone]:
+            cases.cancel(db, cases.get_ticket(db, key))
+    await expect(page.locator("#part-backlog .number")).to_have_text(str(COLUMN + 2 - gone))
+    await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    await expect(cards).to_have_count(COLUMN - gone)
+    await expect(page.locator(".more")).not_to_be_in_viewport()
+    await page.locator("#part-backlog .cards").evaluate("(list) => { list.scrollTop = 10; }")
+    await stands(page, "backlog", *keys[gone:])
+
+
 async def test_a_phone_shows_one_column_at_a_time(web: Web, page: Page) -> None:
     await page.set_viewport_size({"width": 390, "height": 844})
     key, other = await web.ticket("Small"), await web.ticket("Queued", agent="coder")

@@ -152,6 +152,7 @@ async def test_a_ticket_by_keyboard_alone(site: Site, tab: Page) -> None:
     await expect(tab.locator("#part-head .state").first).not_to_have_text("Review")
     await expect(tab.locator("#part-head .state").first).to_have_text("Review", timeout=60_000)
     assert "Say what it does." in site.endpoint.completions[-1].text()
+    await expect(tab.locator("#verdict-approve")).to_be_visible()
     await keys.press("Shift+A")
     await keys.press("Control+Enter")
     await expect(tab.locator("#part-head .state").first).to_have_text("Done")

@@ -1,11 +1,15 @@
-// Long columns: the next page comes when its link is about to be seen.
+// Long columns: the next page comes when its link is about to be seen. Where nobody scrolled, and cards only left the column, it
+// comes a little later, each browser in its own time: else all that show the board would ask for it in the same moment.
 import { cardOf, columns, filterQuery, fragment, get, refreshed } from "./board-parts.js";
 
 const AHEAD = "600px 0px";
+const PATIENCE_MS = 4000;
 const waiting = new Set();
+const later = new Map(); // link -> timer
 
 async function load(item) {
   const list = item.parentElement;
+  forget(item);
   if (!list || waiting.has(list)) return;
   waiting.add(list);
   const { column } = list.closest("[data-column]").dataset;
@@ -39,13 +43,37 @@ function append(list, item, rows, focused) {
   refreshed(list);
 }
 
-const observer = new IntersectionObserver((seen) => {
-  for (const { isIntersecting, target } of seen) if (isIntersecting) load(target);
+let scrolling = 0;
+
+function wait(item) {
+  if (scrolling) load(item);
+  else if (!later.has(item)) later.set(item, setTimeout(load, Math.random() * PATIENCE_MS, item));
+}
+
+function forget(item) {
+  clearTimeout(later.get(item));
+  later.delete(item);
+}
+
+const inView = new IntersectionObserver((links) => {
+  for (const { isIntersecting, target } of links) if (isIntersecting) load(target);
+});
+const near = new IntersectionObserver((links) => {
+  for (const { isIntersecting, target } of links) if (isIntersecting) wait(target); else forget(target);
 }, { rootMargin: AHEAD, scrollMargin: AHEAD });
 
+document.addEventListener("scroll", () => {
+  clearTimeout(scrolling);
+  scrolling = setTimeout(() => { scrolling = 0; }, 1000);
+  for (const item of later.keys()) load(item);
+}, { capture: true, passive: true });
+
 function watch() {
-  observer.disconnect();
-  for (const item of columns().querySelectorAll(".more")) observer.observe(item);
+  for (const observer of [inView, near]) {
+    observer.disconnect();
+    for (const item of columns().querySelectorAll(".more")) observer.observe(item);
+  }
+  for (const item of later.keys()) if (!item.isConnected) forget(item);
 }
 
 document.addEventListener("click", (event) => {
