@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
+from tests.browser.axe import scan
 from tests.browser.seen import allow
 from tests.browser.test_review import PATH, file, opened, simple
 from tests.entering import cookie
@@ -120,9 +121,30 @@ async def test_a_verdict_on_what_has_moved_is_refused(web: Web, page: Page, repo
     await page.get_by_role("button", name="Approve and merge").click()
     await expect(page.locator("#verdict-approve .problem")).to_contain_text("has moved since you looked at it")
     await expect(page.get_by_label("Commit message")).to_have_value("Too late")
-    await page.get_by_role("link", name="See what is new").click()
+    await page.get_by_role("link", name="See what is new").first.click()
     await expect(file(page).locator("tr.add", has_text="# new")).to_be_visible()
     assert "since=" in page.url
+
+
+async def test_what_the_page_does_not_show_is_not_approved_from_it(web: Web, page: Page, repository: Path) -> None:
+    key = await simple(web, repository)
+    await opened(page, key)
+    await web.send("POST", f"/tickets/{key}/changes", {"body": "Once more."})
+    work(web, repository, {PATH: PARSER + "# new\n"})
+    await expect(page.locator("#part-verdict")).to_contain_text("Not all is on this page")
+    allow(page, "status of 409")
+    for _ in range(2):
+        await page.keyboard.press("Shift+A")
+        await page.keyboard.press("Control+Enter")
+        await expect(page.locator("#verdict-approve .problem")).to_contain_text("has moved since you looked at it")
+        await page.keyboard.press("Escape")
+    await scan(page)
+    await page.keyboard.press("u")
+    await expect(file(page).locator("tr.add", has_text="# new")).to_be_visible()
+    await expect(page.locator("#part-verdict")).to_contain_text("Can be merged")
+    await page.keyboard.press("Shift+A")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.locator("#part-head .state").first).to_have_text("Done")
 
 
 async def test_what_is_new_since_my_last_review(web: Web, page: Page, repository: Path) -> None:

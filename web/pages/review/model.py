@@ -38,11 +38,11 @@ class Asked:
     no_space: bool = False
     everything: bool = False
 
-    def url(self, key: str, part: str = "", **changes: Any) -> str:
-        """The page's address, or that of a part of it, with some of it otherwise."""
+    def url(self, key: str, part: str = "", seen: str = "", **changes: Any) -> str:
+        """The page's address, or that of a part of it, with some of it otherwise; `seen` is the head that the page shows."""
         asked = replace(self, **changes)
         given = {"since": asked.since, "until": asked.until, "w": "1" if asked.no_space else ""}
-        given |= {"all": "1" if asked.everything else "", "part": part}
+        given |= {"all": "1" if asked.everything else "", "part": part, "seen": seen}
         query = urlencode({name: value for name, value in given.items() if value})
         return f"/tickets/{key}/changes{'?' + query if query else ''}"
 

@@ -57,11 +57,12 @@ def _refused(site: Site, key: str, at: str, form: dict[str, str], error: Dispatc
     entered = Entered(problem_of(error), at, form)
     if not scripted:
         return show_changes(site, key, entered, asked=asked_of(form))
-    return HTMLResponse(parts(site, key, asked_of(form), "verdict", entered=entered, renewed=True), entered.status)
+    shown = parts(site, key, asked_of(form), "verdict", entered=entered, renewed=True, seen=form.get("head", ""))
+    return HTMLResponse(shown, entered.status)
 
 
 def _done(site: Site, key: str, form: dict[str, str], words: str, *, scripted: bool) -> Response:
     if not scripted:
         return to(f"/tickets/{key}")
-    shown = parts(site, key, asked_of(form), "verdict", "threads", renewed=True)
+    shown = parts(site, key, asked_of(form), "verdict", "threads", renewed=True, seen=form.get("head", ""))
     return changed(site, key, renewed=("actions", "blocker"), also=shown + Markup(toast(words)))

@@ -73,9 +73,11 @@ def changes_context(site: Site, key: str, asked: Asked, *, part: str | None = No
     return context | {"view": view, "asked": asked, "offered_to": offered}
 
 
-def parts(site: Site, key: str, asked: Asked, *names: str, entered: Entered = NOTHING, renewed: bool = False) -> Markup:
-    """Parts of the page as they are now, for htmx; `renewed` ones forget what was typed into them."""
-    context = changes_context(site, key, asked) | {"entered": entered, "seen": None, "tab": "changes", "pane": False}
+def parts(
+    site: Site, key: str, asked: Asked, *names: str, entered: Entered = NOTHING, renewed: bool = False, seen: str = ""
+) -> Markup:
+    """Parts of the page now, for htmx; `renewed` ones forget what was typed, `seen` is the head that the page shows."""
+    context = changes_context(site, key, asked) | {"entered": entered, "seen": seen or None, "tab": "changes", "pane": False}
     how = "outerHTML" if renewed else "outerMorph"
     if context["ticket"].state != "review":  # the form that they go with is not there
         names = tuple(name for name in names if name != "pending")

@@ -75,6 +75,7 @@ export function register() {
   key("s", "One column or two", () => review().look(!review().besides), say);
   key("w", "Ignore space, or show it", () => review().toggleSpace(), say);
   key("t", "List of files", () => review().acts.tree.call(review()), say);
+  key("u", "See what is new", () => document.getElementById("see-new").click(), { group, when: () => Boolean(review()?.querySelector("#see-new")) });
   key("Shift+A", "Approve", () => review().verdict("approve"), { group, when: () => Boolean(review()?.querySelector("#verdict-approve")) });
   key("Shift+R", "Request changes", () => review().verdict("changes"), { group, when: () => Boolean(review()?.querySelector("#verdict-changes")) });
   key("Mod+Enter", "Send the verdict", () => opened().querySelector("form").requestSubmit(), { group, when: () => Boolean(opened()?.contains(document.activeElement)) });
