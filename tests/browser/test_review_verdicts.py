@@ -101,10 +101,11 @@ async def test_a_conflict_is_seen_before_and_its_files_after(web: Web, page: Pag
     await opened(page, key)
     await expect(page.locator("#part-verdict")).to_contain_text("Conflicts in 1 file")
     await page.keyboard.press("Shift+A")
+    await expect(page.get_by_role("button", name="block it with these files")).to_be_focused()
     await page.locator(".clashes summary").click()
     await expect(page.locator(".clashes .quoted")).to_contain_text('line.rsplit("=")')
     allow(page, "status of 409")
-    await page.get_by_role("button", name="Approve and merge").click()
+    await page.get_by_role("button", name="block it with these files").click()
     await expect(page.locator("#part-head")).to_contain_text("Blocked")
     await expect(page.locator("#part-blocker")).to_contain_text(PATH)
 

@@ -137,7 +137,7 @@ async def test_a_conflict_is_foreseen_and_the_work_discarded(web: Web, plain: Pa
     await plain.locator("#verdict-approve > summary").click()
     await plain.locator(".clashes summary").click()
     await expect(plain.locator(".clashes .quoted")).to_contain_text("theirs")
-    await plain.get_by_role("button", name="Approve and merge").click()
+    await plain.get_by_role("button", name="block it with these files").click()
     await expect(plain.locator("#blocker .conflicts")).to_contain_text("a.txt")
     await plain.goto(f"/tickets/{key}/discard")
     await plain.get_by_label(f"Discard the branch and the worktree of {key}").check()

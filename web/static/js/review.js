@@ -280,7 +280,7 @@ class Review extends HTMLElement {
     const form = this.querySelector(`#verdict-${name}`);
     if (!form) return;
     form.open = true;
-    form.querySelector("textarea, input:not([type=hidden])")?.focus();
+    (form.querySelector("textarea, input:not([type=hidden])") || form.querySelector("form button")).focus();
   }
 }
 
