@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from dispatcher.models import Endpoint
+from dispatcher.reaching import Elsewhere
 
 if TYPE_CHECKING:
     from dispatcher.probing import State
@@ -30,6 +31,8 @@ def failed(error: httpx.HTTPError, base_url: str, patience: float) -> Fault:
     """The diagnosis where no answer came."""
     place = urlsplit(base_url).netloc
     causes = list(_causes(error))
+    if isinstance(error, Elsewhere):
+        return Fault("barred", error.why.message, error.why.hint)
     if isinstance(error, httpx.ConnectTimeout):
         return Fault("timeout", f"{place} does not take the connection", "check the host and port, and the firewall between")
     if isinstance(error, httpx.TimeoutException):

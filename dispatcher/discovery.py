@@ -18,6 +18,8 @@ from typing import Any
 import httpx
 from pydantic import BaseModel
 
+from dispatcher.reaching import Allowed
+
 PORTS: Mapping[str, int] = {
     "Ollama": 11434,
     "LM Studio": 1234,
@@ -55,7 +57,7 @@ async def discover(ports: Mapping[str, int] = PORTS, *, host: str = "127.0.0.1",
 
     Which product it is is told by its answers and not by its port. What is no model server is left out.
     """
-    async with httpx.AsyncClient(timeout=seconds, trust_env=False, follow_redirects=False) as client:
+    async with httpx.AsyncClient(timeout=seconds, trust_env=False, follow_redirects=False, transport=Allowed()) as client:
         roots = [f"http://{host}:{port}" for port in dict.fromkeys(ports.values())]
         # An answer may come bit by bit without end, which no timeout of one read notices.
         found = await asyncio.gather(*(_Server(client, root).look(3 * seconds) for root in roots))

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from sqlmodel import Session, col, select
 
 from dispatcher import activity
+from dispatcher.addresses import check_host, check_reach
 from dispatcher.diagnosis import Fault
 from dispatcher.discovery import Found, discover
 from dispatcher.errors import Conflict, Invalid, NotFound
@@ -26,6 +27,7 @@ __all__ = [
     "add_endpoint",
     "apply_changes",
     "check",
+    "check_address",
     "checked_url",
     "discover",
     "edit_endpoint",
@@ -244,9 +246,19 @@ def checked_url(url: str) -> str:
         raise Invalid(
             "base_url holds a user name or a password", "leave it out, and name the key's variable in key_env", "base_url"
         )
+    check_host(url)
     if parts.query or parts.fragment:
         raise Invalid(f"{url!r} has a query or a fragment", f"use {url.partition('?')[0].partition('#')[0]}", "base_url")
     return _with_version(url, parts.path)
+
+
+async def check_address(url: str) -> None:
+    """Look at where a base URL leads, before it is kept; raises `Invalid` where that is no place for an endpoint.
+
+    A name is looked up, so this is asked before the transaction. Empty stands for one that is not given.
+    """
+    if url:
+        await check_reach(checked_url(url))
 
 
 def _with_version(url: str, path: str) -> str:

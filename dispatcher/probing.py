@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from dispatcher.diagnosis import Fault, answered, failed
 from dispatcher.models import Endpoint
+from dispatcher.reaching import Allowed
 
 CONNECT_SECONDS = 5.0
 LIST_SECONDS = 15.0
@@ -43,6 +44,7 @@ _TOOL = {
 State = Literal[
     "ok",
     "refused",
+    "barred",
     "unknown_host",
     "unreachable",
     "timeout",
@@ -173,7 +175,9 @@ async def _client(
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     timeout = httpx.Timeout(patience, connect=CONNECT_SECONDS)
     # No proxy and no .netrc from the environment: an endpoint is where the user said, as it is for runs.
-    async with httpx.AsyncClient(headers=headers, timeout=timeout, trust_env=False, follow_redirects=False) as client:
+    async with httpx.AsyncClient(
+        headers=headers, timeout=timeout, trust_env=False, follow_redirects=False, transport=Allowed()
+    ) as client:
         yield client, bool(key)
 
 

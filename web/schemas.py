@@ -177,6 +177,8 @@ class RunOut(Out):
     requests: int
     first_token_ms: float | None
     tokens_per_second: float | None
+    answered_by: str
+    other_model: str
     seconds: float | None
     created_at: AwareDatetime
     claimed_at: AwareDatetime | None

@@ -98,6 +98,7 @@ def runs_out(db: Session, rows: Sequence[Run]) -> list[RunOut]:
             agent=agents[run.agent_id],
             endpoint=servers[run.endpoint_id],
             seconds=_seconds(run),
+            other_model=run.other_model,
         )
         for run in rows
     ]

@@ -13,6 +13,7 @@ from sqlmodel import Session as Db
 import adapters
 from adapters.base import Harness, Launch, Task
 from dispatcher import harnesses, runs
+from dispatcher.addresses import Barred
 from dispatcher.errors import DispatcherError, FenceLost, HarnessMissing, Invalid, SandboxFailed, SetupFailed
 from dispatcher.models import Run, Workspace, utcnow
 from dispatcher.prompts import Workflow, parse_workflow
@@ -57,12 +58,14 @@ async def attempt(hands: Hands, run: Run, stop: asyncio.Event) -> None:
     if plan is None:
         await hands.write(give_up, case, Ended("stopped", "stopped on request while the workspace was made ready"))
         return
-    async with hands.gateway.open(case.endpoint, hands.settings.endpoint_patience, listening=boxes.listens(case)) as door:
-        try:
+    patience, listening = hands.settings.endpoint_patience, boxes.listens(case)
+    opening = hands.gateway.open(case.endpoint, patience, budget=plan.limits.tokens, listening=listening)
+    try:
+        async with opening as door:
             exit_code, ended = await drive(hands, case, plan, door, stop)
-        except SandboxFailed as error:
-            await hands.write(give_up, case, Ended(_kind(error), error.line()))
-            return
+    except (SandboxFailed, Barred) as error:
+        await hands.write(give_up, case, Ended(_kind(error), error.line()))
+        return
     await hands.write(begin_finishing, case, door, exit_code, ended)
     await finishing.finish(hands, case, plan.workflow, stop)
 

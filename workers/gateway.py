@@ -14,44 +14,41 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
 
-from adapters.faults import endpoint_fault
-from adapters.session import OutcomeKind
+from dispatcher.addresses import Barred, check_host
 from dispatcher.models import Endpoint
 from workers.meter import Meter, UsageReader
+from workers.passing import BUSY, Fault, error, fault_of, headers_in, headers_out, misdirected, retry_after, with_usage
+from workers.pin import Pin
 
-PATHS = ("/v1/models", "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/v1/embeddings")
-BUSY = (429, 502, 503, 504)
+PATHS = {
+    "/v1/models": ("GET", "HEAD"),
+    "/v1/chat/completions": ("POST",),
+    "/v1/completions": ("POST",),
+    "/v1/responses": ("POST",),
+    "/v1/messages": ("POST",),
+    "/v1/embeddings": ("POST",),
+}
+"""What passes, and by which methods."""
 TRIAL = "/trial"
 """Answered here and not passed on: whether the door can be reached says nothing about the endpoint."""
 MAX_REQUEST = 64 * 1024 * 1024
 MAX_WAIT = 30.0
 LAST_WORDS = 1.0
 """Seconds for which an answer is read on after its harness has hung up."""
-_DROPPED = {"host", "content-length", "authorization", "connection", "transfer-encoding", "accept-encoding", "x-api-key"}
-_FORMATS = {"application/json", "text/event-stream", "application/x-ndjson"}
-_KEPT = {"content-type", "cache-control", "retry-after", "x-request-id"}
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What the endpoint answered instead of a completion. `final` faults are not worth another try."""
-
-    kind: OutcomeKind
-    text: str
-    final: bool = False
 
 
 class Door:
-    """One run's way to its endpoint."""
+    """One run's way to its endpoint. `budget` is the tokens after which no request passes any more; 0 for no limit."""
 
-    def __init__(self, endpoint: Endpoint, patience: float, client: aiohttp.ClientSession) -> None:
+    def __init__(self, endpoint: Endpoint, patience: float, client: aiohttp.ClientSession, pin: Pin, budget: int = 0) -> None:
         self.endpoint = endpoint
         self.patience = patience
+        self.budget = budget
+        self.pin = pin
         self.meter = Meter()
         self.token = f"run-{secrets.token_urlsafe(18)}"
         self.base_url = ""
@@ -63,6 +60,7 @@ class Door:
         """What is being waited for, in words, while an endpoint is down or busy."""
         self.touched = time.monotonic()
         self._open = 0
+        self._plain = False
         self._client = client
         self._runner: web.AppRunner | None = None
         self._key = endpoint.key()
@@ -102,12 +100,16 @@ class Door:
         offered = request.headers.get("Authorization", "").removeprefix("Bearer ").strip() or request.headers.get(
             "x-api-key", ""
         )
-        if not secrets.compare_digest(offered, self.token):
-            return _error(401, "this gateway serves one run; its token is missing or wrong")
+        if not secrets.compare_digest(offered.encode(), self.token.encode()):
+            return error(401, "this gateway serves one run; its token is missing or wrong")
         if request.path == TRIAL:
             return web.Response(status=204)
         if request.path not in PATHS:
-            return _error(404, f"{request.path} is not a model path")
+            return error(404, f"{request.path} is not a model path")
+        if request.method not in PATHS[request.path]:
+            return error(405, f"{request.path} takes {' and '.join(PATHS[request.path])} alone")
+        if self.budget and self.meter.tokens > self.budget:
+            return error(403, f"{self.meter.tokens:,} tokens were used; {self.budget:,} is the run's limit")
         body = await request.read()
         self._open += 1
         self.touched = time.monotonic()
@@ -120,90 +122,92 @@ class Door:
 
     async def _forward(self, request: web.Request, body: bytes) -> web.StreamResponse:
         deadline = time.monotonic() + self.patience
-        meter = self.meter if request.method == "POST" else Meter()
         delay = 0.5
         while True:
-            wait, fault, sent = delay, Fault("endpoint_down", ""), time.monotonic()
             try:
-                async with self._send(request, body) as upstream:
-                    if upstream.status not in BUSY:
-                        meter.requests += 1
-                        if upstream.status < 300 and upstream.content_type not in _FORMATS:
-                            return self._refuse(upstream)
-                        streamed = upstream.content_type == "text/event-stream"
-                        return await self._answer(request, upstream, UsageReader(meter, streamed=streamed, sent=sent))
-                    fault = await self._note(upstream)
-                    wait = _retry_after(upstream.headers.get("Retry-After"), delay)
-            except aiohttp.ClientConnectorError as error:
-                fault = Fault(
-                    "endpoint_down", f"{self.endpoint.name} does not answer at {self.endpoint.base_url}: {error.strerror}"
-                )
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                fault = Fault("endpoint_down", f"{self.endpoint.name} closed the connection: {error}")
+                fault, wait = await self._try(request, body)
+                if isinstance(fault, web.StreamResponse):
+                    return fault
+            except aiohttp.ClientConnectorError as problem:
+                place = f"{self.endpoint.name} does not answer at {self.endpoint.base_url}"
+                fault, wait = await self._look_anew(f"{place}: {problem.strerror or problem.os_error}"), None
+            except (aiohttp.ServerConnectionError, aiohttp.ClientOSError, aiohttp.ClientResponseError) as problem:
+                text = f"{self.endpoint.name} closed the connection: {problem or type(problem).__name__}"
+                fault, wait = Fault("endpoint_down", text), None
             self.fault = fault
-            if time.monotonic() + wait > deadline:
+            wait = delay if wait is None else wait
+            if fault.final or time.monotonic() + wait > deadline:
                 self.gave_up.set()
-                return _error(429 if fault.kind == "rate_limited" else 503, fault.text)
+                return error(429 if fault.kind == "rate_limited" else 400 if fault.final else 503, fault.text)
             self.waiting = f"waits for the endpoint: {fault.text}"
             await asyncio.sleep(min(wait, MAX_WAIT))
             delay = min(delay * 2, 8.0)
 
-    def _send(self, request: web.Request, body: bytes) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in _DROPPED}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        url = self.endpoint.base_url.rstrip("/") + request.path.removeprefix("/v1")
-        return self._client.request(
-            request.method, url, params=request.query, data=body or None, headers=headers, allow_redirects=False
-        )
+    async def _try(self, request: web.Request, body: bytes) -> tuple[Fault | web.StreamResponse, float | None]:
+        """The answer as it was passed on; or why there is none, and in how many seconds it wants to be asked again."""
+        asked = body if self._plain else with_usage(request.path, body)
+        meter = self.meter if request.method == "POST" else Meter()
+        sent = time.monotonic()
+        async with self._client.request(
+            request.method,
+            self.endpoint.base_url.rstrip("/") + request.path.removeprefix("/v1"),
+            params=request.query,
+            data=asked or None,
+            headers=headers_in(request.headers, self._key),
+            allow_redirects=False,
+        ) as upstream:
+            if upstream.status in BUSY:
+                return await fault_of(self.endpoint.name, upstream), retry_after(upstream.headers)
+            if upstream.status in (400, 422) and asked is not body and b"stream_options" in await upstream.read():
+                self._plain = True  # some servers take no field that they do not know
+                return await self._try(request, body)
+            meter.requests += 1
+            if fault := misdirected(self.endpoint.name, upstream):
+                return fault, None
+            streamed = upstream.content_type == "text/event-stream"
+            return await self._answer(request, upstream, UsageReader(meter, streamed=streamed, sent=sent)), None
 
-    async def _note(self, upstream: aiohttp.ClientResponse) -> Fault:
-        text = " ".join((await upstream.content.read(4096)).decode("utf-8", "replace").split())
-        kind = endpoint_fault(text, upstream.status) or "endpoint_error"
-        return Fault(kind, f"{self.endpoint.name} answered {upstream.status}: {text[:400]}")
-
-    def _refuse(self, upstream: aiohttp.ClientResponse) -> web.Response:
-        # A harness that gets a web page asks again for ever: OpenCode made 928 requests in two minutes.
-        text = (
-            f"{self.endpoint.name} answered {upstream.content_type}, not a completion: {upstream.url} is no model server's path"
-        )
-        self.fault = Fault("endpoint_error", text, final=True)
-        self.gave_up.set()
-        return _error(400, text)
+    async def _look_anew(self, text: str) -> Fault:
+        """Look the endpoint's name up again, since nothing answers where it was."""
+        try:
+            await self.pin.set()
+        except Barred as problem:
+            return Fault("misconfigured", problem.line(), final=True)
+        except OSError:
+            return Fault("endpoint_down", text)
+        return Fault("endpoint_down", f"{text}; {self.pin.moves[-1]}" if self.pin.moves else text)
 
     async def _answer(self, request: web.Request, upstream: aiohttp.ClientResponse, usage: UsageReader) -> web.StreamResponse:
-        response = web.StreamResponse(status=upstream.status)
-        for name, value in upstream.headers.items():
-            if name.lower() in _KEPT:
-                response.headers[name] = value
-        await response.prepare(request)
+        response = web.StreamResponse(status=upstream.status, headers=headers_out(upstream.headers))
         try:
-            async for chunk in upstream.content.iter_any():
+            await response.prepare(request)
+            async for chunk in _chunks(upstream):
                 self.touched = time.monotonic()
                 usage.feed(chunk)
                 await response.write(chunk)
-        except aiohttp.ClientError as error:
-            self.fault = Fault("endpoint_down", f"{self.endpoint.name} broke off in the middle of an answer: {error}")
-            if request.transport is not None:
-                request.transport.abort()  # the harness has to see that it was not all
-            return response
         except (asyncio.CancelledError, ConnectionResetError):
             # A harness hangs up at the last word it wants; the count of tokens comes after it.
             await _drain(upstream, usage)
             raise
+        except aiohttp.ClientError as problem:
+            self.fault = Fault("endpoint_down", f"{self.endpoint.name} broke off in the middle of an answer: {problem}")
+            if request.transport is not None:
+                request.transport.abort()  # the harness has to see that it was not all
+            return response
         finally:
             usage.close()
-        self._judge(upstream, usage)
+        self.fault = await fault_of(self.endpoint.name, upstream, usage.head) if upstream.status >= 400 else None
         await response.write_eof()
         return response
 
-    def _judge(self, upstream: aiohttp.ClientResponse, usage: UsageReader) -> None:
-        """Remember a refusal until a success."""
-        self.fault = None
-        if upstream.status >= 400:
-            text = " ".join(usage.head.decode("utf-8", "replace").split())
-            kind = endpoint_fault(text, upstream.status) or "endpoint_error"
-            self.fault = Fault(kind, f"{self.endpoint.name} answered {upstream.status}: {text[:400]}")
+
+async def _chunks(upstream: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The body as it comes, or as it was read already."""
+    if upstream.content.at_eof() and (whole := await upstream.read()):
+        yield whole
+        return
+    async for chunk in upstream.content.iter_any():
+        yield chunk
 
 
 async def _drain(upstream: aiohttp.ClientResponse, usage: UsageReader) -> None:
@@ -214,41 +218,27 @@ async def _drain(upstream: aiohttp.ClientResponse, usage: UsageReader) -> None:
 
 
 class Gateway:
-    """Opens a door for each run; one per worker."""
-
-    def __init__(self) -> None:
-        self._client: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Gateway:
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=None)
-        # No cookies, no proxy from the environment: an endpoint is where the user said, and nowhere else.
-        self._client = aiohttp.ClientSession(
-            timeout=timeout, auto_decompress=True, cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=0)
-        )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._client is not None:
-            await self._client.close()
+    """Opens a door for each run."""
 
     @asynccontextmanager
-    async def open(self, endpoint: Endpoint, patience: float, *, listening: bool = True) -> AsyncIterator[Door]:
-        """A door for one run, closed with it; `listening` on loopback, else where its `serve` is told to."""
-        assert self._client is not None, "the gateway has been entered"
-        door = Door(endpoint, patience, self._client)
-        async with door.serving():
-            if listening:
-                await door.listen()
-            yield door
+    async def open(
+        self, endpoint: Endpoint, patience: float, *, budget: int = 0, listening: bool = True
+    ) -> AsyncIterator[Door]:
+        """A door for one run, closed with it; `listening` on loopback, else where its `serve` is told to.
 
-
-def _retry_after(value: str | None, otherwise: float) -> float:
-    try:
-        return max(0.1, float(value)) if value else otherwise
-    except ValueError:
-        return otherwise
-
-
-def _error(status: int, text: str) -> web.Response:
-    kind = "rate_limit_exceeded" if status == 429 else "gateway_error"
-    return web.json_response({"error": {"message": text, "type": kind, "code": kind}}, status=status)
+        The endpoint's name is looked up here, and only what was found is connected to. Raises `Barred` where no endpoint
+        may be.
+        """
+        check_host(endpoint.base_url)
+        pin = Pin(endpoint.base_url)
+        with contextlib.suppress(OSError):  # its name may be known once it is up, and it is waited for
+            await pin.set()
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=None)
+        # No cookies, no proxy from the environment: an endpoint is where the user said, and nowhere else.
+        connector = aiohttp.TCPConnector(limit=0, resolver=pin, use_dns_cache=False)
+        async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), connector=connector) as client:
+            door = Door(endpoint, patience, client, pin, budget)
+            async with door.serving():
+                if listening:
+                    await door.listen()
+                yield door

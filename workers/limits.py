@@ -99,6 +99,7 @@ def _blocker(kind: str) -> BlockerKind:
         "rate_limited": "rate_limited",
         "endpoint_auth": "endpoint_auth",
         "endpoint_error": "endpoint_error",
+        "misconfigured": "misconfigured",
         "context_overflow": "context_overflow",
     }
     return known.get(kind, "endpoint_down")

@@ -10,6 +10,11 @@ from adapters.decode import Lines, json_object
 
 MAX_BODY = 16 * 1024 * 1024
 HEAD = 4096
+MOST_MODELS = 300
+"""Characters of the names of the models that answered."""
+_WORDS = ("content", "reasoning_content", "reasoning", "tool_calls", "function_call", "text")
+_DELTA = (".delta", "_delta")
+"""How events with a token in them end, of OpenAI's Responses and Anthropic's Messages."""
 
 
 @dataclass
@@ -21,7 +26,7 @@ class Meter:
     completion_tokens: int = 0
     cached_tokens: int = 0
     first_token_ms: float | None = None
-    """Milliseconds from sending the newest request to its first byte of content."""
+    """Milliseconds from sending the newest request to the first token of its answer."""
     writing_seconds: float = 0
     models: set[str] = field(default_factory=set)
     """The models that answered, by their own word."""
@@ -47,6 +52,7 @@ class Meter:
             "cached_tokens": self.cached_tokens,
             "first_token_ms": self.first_token_ms,
             "tokens_per_second": self.tokens_per_second,
+            "answered_by": ", ".join(sorted(self.models))[:MOST_MODELS],
         }
 
 
@@ -71,16 +77,18 @@ class UsageReader:
 
     def feed(self, data: bytes) -> None:
         """The next bytes of the response."""
-        if self._first is None:
-            self._first = time.monotonic()
-            self._meter.first_token_ms = round((self._first - self._sent) * 1000, 1)
+        if not self._streamed:
+            self._begin()
         self.head += data[: max(0, HEAD - len(self.head))]
         if not self._streamed:
             self._body += data[: MAX_BODY - len(self._body)]
             return
         for line in self._lines.feed(data):
-            if line.startswith("data:") and ('"usage"' in line or self._model is None):
-                self._take(json_object(line[5:].strip()))
+            if line.startswith("data:") and ('"usage"' in line or self._model is None or self._first is None):
+                event = json_object(line[5:].strip())
+                if event is not None and speaks(event):
+                    self._begin()
+                self._take(event)
 
     def close(self) -> None:
         """Add what this response used."""
@@ -96,15 +104,31 @@ class UsageReader:
         if self._model:
             self._meter.models.add(self._model)
 
+    def _begin(self) -> None:
+        if self._first is None:
+            self._first = time.monotonic()
+            self._meter.first_token_ms = round((self._first - self._sent) * 1000, 1)
+
     def _take(self, data: object) -> None:
         if not isinstance(data, dict):
             return
-        inner = data.get("response")  # the Responses API wraps it
+        inner = data.get("response") or data.get("message")  # OpenAI's Responses and Anthropic's Messages wrap it
         data = inner if isinstance(inner, dict) else data
         if isinstance(data.get("usage"), dict):
-            self._usage = data["usage"]
+            self._usage = self._usage | data["usage"]
         if isinstance(data.get("model"), str):
             self._model = data["model"]
+
+
+def speaks(data: dict[str, Any]) -> bool:
+    """Whether one event of a stream holds a token: servers send comments and the role before the model has read the prompt."""
+    if str(data.get("type", "")).endswith(_DELTA):
+        return True
+    choices = data.get("choices")
+    if not isinstance(choices, list):
+        return False
+    deltas = [choice.get("delta") or choice for choice in choices if isinstance(choice, dict)]
+    return any(delta.get(word) for delta in deltas if isinstance(delta, dict) for word in _WORDS)
 
 
 def _count(usage: dict[str, Any], *names: str) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from sqlmodel import Session as Db
+
 from adapters.base import ChildItems
 from adapters.session import Item
-from dispatcher import runs, transcripts
+from dispatcher import activity, runs, transcripts
 from dispatcher.redaction import redactor
 from dispatcher.wording import doing
 from workers.gateway import Door
@@ -31,6 +33,7 @@ class Reporter:
         self._doing = "starts"
         self._plan: dict[str, int] = {}
         self._told: dict[str, Any] = {}
+        self._moves = 0
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Reporter:
@@ -68,4 +71,11 @@ class Reporter:
             if changed:
                 await self._hands.write(runs.progress, self._case.run, **changed)
                 self._told = now
+            for move in self._door.pin.moves[self._moves :]:
+                await self._hands.write(_moved, self._case, move)
+                self._moves += 1
             await asyncio.sleep(EVERY)
+
+
+def _moved(db: Db, case: Case, move: str) -> None:
+    activity.record(db, "run.endpoint_moved", ticket=case.ticket, run=case.run, endpoint=case.endpoint.name, text=move)

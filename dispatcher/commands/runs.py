@@ -69,6 +69,7 @@ def show(run_id: Id, as_data: Json = False) -> None:
             ("agent", run.get("agent")),
             ("harness", " ".join(filter(None, (run["harness"], run.get("harness_version"))))),
             ("model", run["model"]),
+            ("answered by", run.get("other_model")),
             ("reason", run["reason"]),
             ("doing", "" if run["state"] in ENDED else run["doing"]),
             ("plan", f"{run['plan_done']} of {run['plan_total']}" if run.get("plan_total") else ""),

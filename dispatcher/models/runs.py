@@ -71,10 +71,17 @@ class Run(SQLModel, table=True):
     requests: int = 0
     first_token_ms: float | None = None
     tokens_per_second: float | None = None
+    answered_by: str = Field(default="", sa_type=Text)
+    """The models that answered, by their own word."""
     created_at: datetime = moment(required=True)
     claimed_at: datetime | None = moment()
     started_at: datetime | None = moment()
     ended_at: datetime | None = moment()
+
+    @property
+    def other_model(self) -> str:
+        """The models that answered where they are not the one that was asked; empty where they are."""
+        return "" if self.answered_by in ("", self.model, f"{self.model}:latest") else self.answered_by
 
 
 class SessionRow(SQLModel, table=True):

@@ -12,11 +12,19 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
 from dispatcher import board, leases, review, runs, transcripts
+from dispatcher.demo.scripted import Say, ScriptedEndpoint
 from dispatcher.errors import MergeConflict
 from dispatcher.models import Agent, Endpoint, Project, Run, Ticket
 from dispatcher.transitions import move_ticket
 from tests.house import House, house
 from workers.process import marked
+
+
+def asks(body: str) -> str:
+    """A harness's request to its model."""
+    url, key = "os.environ['BASE_URL'] + '/chat/completions'", "{'Authorization': 'Bearer ' + os.environ['API_KEY']}"
+    program = f"import os, sys, urllib.request as u; u.urlopen(u.Request({url}, sys.stdin.buffer.read(), {key})).read()"
+    return f"printf %s '{body}' | python3 -c \"{program}\""
 
 
 @pytest.fixture
@@ -97,11 +105,26 @@ async def test_a_loop_is_ended(home: House) -> None:
     assert home.blocker(key).kind == "loop" and "ls" in home.blocker(key).text
 
 
+async def test_an_endpoint_at_a_link_local_address_is_not_connected_to(home: House) -> None:
+    home.edit(Endpoint, base_url="http://169.254.169.254/v1")
+    key = home.file("say 'Never started.'")
+    assert await home.work(key) == "blocked"
+    assert home.blocker(key).kind == "misconfigured" and "link-local" in home.blocker(key).text
+    assert home.run(key).started_at is None
+
+
+async def test_the_model_that_really_answered_is_noted(home: House) -> None:
+    with ScriptedEndpoint([Say("one two")], models=("other",)) as endpoint:
+        home.edit(Endpoint, base_url=endpoint.base_url)
+        key = home.file("echo x > a.txt", asks('{"model": "other", "stream": true, "messages": []}'), "say Done.")
+        assert await home.work(key) == "review", home.blocker(key).text
+    run = home.run(key)
+    assert (run.model, run.answered_by, run.other_model) == ("m", "other", "other")
+    assert (run.prompt_tokens, run.completion_tokens) == endpoint.usage and run.first_token_ms is not None
+
+
 async def test_an_endpoint_that_stays_away_is_told_and_waited_for(home: House) -> None:
-    request = (
-        "u.Request(os.environ['BASE_URL'] + '/chat/completions', b'{}', {'Authorization': 'Bearer ' + os.environ['API_KEY']})"
-    )
-    key = home.file(f'python3 -c "import os, urllib.request as u; u.urlopen({request})"', "sleep 30")
+    key = home.file(asks("{}"), "sleep 30")
     assert await home.work(key) == "blocked"
     assert home.blocker(key).kind == "endpoint_down" and "local does not answer" in home.blocker(key).text
 

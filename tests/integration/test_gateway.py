@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +16,7 @@ import pytest
 
 from dispatcher.demo.scripted import Cut, RawHtml, Say, ScriptedEndpoint, Stall, Status
 from dispatcher.models import Endpoint
+from tests import sandboxes
 from workers.gateway import Door, Gateway
 
 BODY: dict[str, Any] = {"model": "scripted", "messages": [{"role": "user", "content": "hello"}]}
@@ -19,10 +24,10 @@ BODY: dict[str, Any] = {"model": "scripted", "messages": [{"role": "user", "cont
 
 @asynccontextmanager
 async def opened(
-    endpoint: ScriptedEndpoint, patience: float = 5, key_env: str = ""
+    endpoint: ScriptedEndpoint, patience: float = 5, key_env: str = "", *, budget: int = 0
 ) -> AsyncIterator[tuple[Door, httpx.AsyncClient]]:
     row = Endpoint(name="local", base_url=endpoint.base_url, model="local-coder", key_env=key_env)
-    async with Gateway() as gateway, gateway.open(row, patience) as door:
+    async with Gateway().open(row, patience, budget=budget) as door:
         headers = {"Authorization": f"Bearer {door.token}"}
         async with httpx.AsyncClient(base_url=door.base_url, headers=headers, timeout=30) as client:
             yield door, client
@@ -60,11 +65,100 @@ async def test_without_the_runs_token_nothing_passes() -> None:
         assert endpoint.requests == []
 
 
-async def test_only_model_paths_pass() -> None:
+PASSES = "GET /v1/models"
+REFUSED = {
+    "GET /v1/../admin": 404,
+    "GET /v1/models/../../admin": 404,
+    "GET /v1/models/%2e%2e/%2e%2e/admin": 404,
+    "GET /v1/models%2f..%2fadmin": 404,
+    "GET //v1/models": 404,
+    "GET /v1//models": 404,
+    "GET /v1/models/": 404,
+    "GET /V1/models": 404,
+    "GET /v1/models%00": 404,
+    "GET /v1/models;x": 404,
+    "GET http://127.0.0.1/api/pull": 404,
+    "POST /api/pull": 404,
+    "POST /v1/models": 405,
+    "DELETE /v1/models": 405,
+    "GET /v1/chat/completions": 405,
+    "OPTIONS /v1/chat/completions": 405,
+    "TRACE /v1/chat/completions": 405,
+    "CONNECT 127.0.0.1:22": 404,
+}
+
+
+@pytest.mark.parametrize("line", [PASSES, "GET /v1/%6dodels", *REFUSED])
+async def test_only_model_paths_pass(line: str) -> None:
     with ScriptedEndpoint([]) as endpoint:
-        async with opened(endpoint) as (_, client):
-            assert (await client.get("/../admin")).status_code == 404
-            assert (await client.get("/models")).status_code == 200
+        async with opened(endpoint) as (door, _):
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", int(door.base_url.rpartition(":")[2].removesuffix("/v1"))
+            )
+            writer.write(
+                f"{line} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {door.token}\r\nConnection: close\r\n\r\n".encode()
+            )
+            status = int((await reader.readline()).split()[1])
+            writer.close()
+        assert status == REFUSED.get(line, 200)
+        assert {request.path for request in endpoint.requests} <= {"/v1/models"}
+        assert bool(endpoint.requests) == (line not in REFUSED)
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    with ScriptedEndpoint([Say("never asked")]) as other:
+        moved = Status(307, "moved", headers={"Location": f"{other.base_url}/chat/completions"})
+        with ScriptedEndpoint([moved]) as endpoint:
+            async with opened(endpoint) as (door, client):
+                answer = await client.post("/chat/completions", json=BODY)
+        assert answer.status_code == 400 and other.base_url in answer.json()["error"]["message"]
+        assert door.gave_up.is_set() and door.fault is not None and door.fault.final and not other.requests
+
+
+async def test_after_the_last_token_of_the_budget_nothing_passes() -> None:
+    with ScriptedEndpoint([Say("one two three four"), Say("never asked")]) as endpoint:
+        async with opened(endpoint, budget=3) as (door, client):
+            assert (await client.post("/chat/completions", json=BODY)).status_code == 200
+            refused = await client.post("/chat/completions", json=BODY)
+            assert refused.status_code == 403 and "3 is the run's limit" in refused.json()["error"]["message"]
+        assert len(endpoint.requests) == 1 and door.meter.tokens > 3
+
+
+async def test_a_stream_passes_as_it_is_written() -> None:
+    with ScriptedEndpoint([Say("one two three four five six")], chunk_delay=0.1) as endpoint:
+        async with (
+            opened(endpoint) as (_, client),
+            client.stream("POST", "/chat/completions", json=BODY | {"stream": True}) as answer,
+        ):
+            began = time.monotonic()
+            heard = [time.monotonic() - began async for _ in answer.aiter_raw()]
+    assert heard[0] < heard[-1] / 2 and len(heard) > 3, "each piece by itself, and the first before the last is written"
+
+
+async def test_a_stream_is_counted_where_the_harness_does_not_ask_for_it() -> None:
+    with ScriptedEndpoint([Say("one two three")]) as endpoint:
+        async with opened(endpoint) as (door, client):
+            await client.post("/chat/completions", json=BODY | {"stream": True})
+    assert (door.meter.prompt_tokens, door.meter.completion_tokens) == endpoint.usage
+
+
+async def test_a_server_that_knows_no_count_of_tokens_is_asked_without() -> None:
+    step = Status(422, "extra field not permitted: stream_options")
+    with ScriptedEndpoint([step, Say("one"), Say("two")]) as endpoint:
+        async with opened(endpoint) as (door, client):
+            answers = [await client.post("/chat/completions", json=BODY | {"stream": True}) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [200, 200] and door.fault is None
+        assert ["stream_options" in request.body for request in endpoint.requests] == [True, False, False]
+
+
+@pytest.mark.skipif(sandboxes.default() != "strict", reason="this machine makes no mount namespace for us")
+async def test_a_name_is_looked_up_once_and_leads_to_no_link_local_address(tmp_path: Path) -> None:
+    (tmp_path / "hosts").touch()
+    (tmp_path / "nsswitch.conf").write_text("hosts: files\n")
+    binds = [part for name in ("hosts", "nsswitch.conf") for part in ("--bind", str(tmp_path / name), f"/etc/{name}")]
+    argv = ["bwrap", "--dev-bind", "/", "/", *binds, sys.executable, "-m", "tests.moving"]
+    ran = await asyncio.to_thread(subprocess.run, argv, capture_output=True, text=True, timeout=60)
+    assert ran.stdout == "kept\n", ran.stderr
 
 
 async def test_a_busy_endpoint_is_waited_for() -> None:

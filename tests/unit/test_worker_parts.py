@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from adapters.session import Item, Outcome, PlanEntry, Session
@@ -15,7 +14,7 @@ from dispatcher.models import Agent, Check, Endpoint, Run
 from dispatcher.prompts import Policy
 from dispatcher.wording import doing
 from workers.follow import Numbering, Tail
-from workers.gateway import Door, Fault
+from workers.gateway import Door, Fault, Gateway
 from workers.limits import Limits, Watch
 from workers.meter import Meter, UsageReader
 from workers.verdict import Work, judge
@@ -25,8 +24,8 @@ LIMITS = Limits(seconds=60, silence=10, tokens=100, turns=5, repeats=3)
 
 @pytest.fixture
 async def door() -> AsyncIterator[Door]:
-    async with aiohttp.ClientSession() as client:
-        yield Door(Endpoint(name="local", base_url="http://127.0.0.1:1/v1", model="m"), 5, client)
+    async with Gateway().open(Endpoint(name="local", base_url="http://127.0.0.1:1/v1", model="m"), 5) as door:
+        yield door
 
 
 def call(command: str, number: int) -> Item:
@@ -167,6 +166,41 @@ def test_usage_sent_twice_counts_once() -> None:
         reader.feed((chunk + chunk)[byte : byte + 7])
     reader.close()
     assert (meter.prompt_tokens, meter.completion_tokens, meter.cached_tokens, meter.models) == (10, 2, 4, {"m"})
+
+
+@pytest.mark.parametrize(
+    ("before", "token"),
+    [
+        (
+            ': OPENROUTER PROCESSING\n\ndata: {"choices":[{"delta":{"role":"assistant","content":""}}]}',
+            '{"choices":[{"delta":{"content":"a"}}]}',
+        ),
+        (
+            'data: {"choices":[{"delta":{"role":"assistant","content":null}}]}',
+            '{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}',
+        ),
+        ('event: message_start\ndata: {"type":"message_start","message":{"model":"m"}}', '{"type":"content_block_delta"}'),
+        ('data: {"type":"response.created","response":{"model":"m"}}', '{"type":"response.output_text.delta","delta":"a"}'),
+        ("", '{"choices":[{"text":"a"}]}'),
+    ],
+)
+def test_the_first_token_is_the_first_that_the_model_wrote(before: str, token: str) -> None:
+    meter = Meter()
+    reader = UsageReader(meter, streamed=True, sent=time.monotonic() - 1)
+    reader.feed(f"{before}\n\n".encode())
+    assert meter.first_token_ms is None
+    reader.feed(f"data: {token}\n\n".encode())
+    assert meter.first_token_ms is not None and meter.first_token_ms >= 1000
+
+
+def test_what_anthropics_format_tells_at_both_ends_counts() -> None:
+    meter = Meter()
+    reader = UsageReader(meter, streamed=True, sent=time.monotonic())
+    start = {"type": "message_start", "message": {"model": "claude", "usage": {"input_tokens": 9, "output_tokens": 1}}}
+    for event in (start, {"type": "message_delta", "usage": {"output_tokens": 5}}):
+        reader.feed(b"data: " + json.dumps(event).encode() + b"\n\n")
+    reader.close()
+    assert (meter.prompt_tokens, meter.completion_tokens, meter.models) == (9, 5, {"claude"})
 
 
 def test_a_response_that_is_no_json_counts_nothing() -> None:

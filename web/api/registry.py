@@ -70,8 +70,13 @@ def list_endpoints(site: Here, retired: Retired = False) -> list[EndpointOut]:
 
 
 @router.post("/endpoints", tags=["endpoints"], summary="Add an endpoint", status_code=201)
-def add_endpoint(site: Here, body: NewEndpoint) -> EndpointOut:
+async def add_endpoint(site: Here, body: NewEndpoint) -> EndpointOut:
     """Register a model server."""
+    await endpoints.check_address(body.base_url)
+    return await run_in_threadpool(_add_endpoint, site, body)
+
+
+def _add_endpoint(site: Site, body: NewEndpoint) -> EndpointOut:
     with site.database.transaction() as db:
         return endpoint_out(db, endpoints.add_endpoint(db, **body.model_dump()))
 
@@ -90,8 +95,13 @@ def get_endpoint(site: Here, name: str) -> EndpointOut:
 
 
 @router.patch("/endpoints/{name}", tags=["endpoints"], summary="Change an endpoint")
-def edit_endpoint(site: Here, name: str, body: EditEndpoint) -> EndpointOut:
+async def edit_endpoint(site: Here, name: str, body: EditEndpoint) -> EndpointOut:
     """Change what is given; address and key stay while runs are on it."""
+    await endpoints.check_address(body.base_url or "")
+    return await run_in_threadpool(_edit_endpoint, site, name, body)
+
+
+def _edit_endpoint(site: Site, name: str, body: EditEndpoint) -> EndpointOut:
     with site.database.transaction() as db:
         endpoint = endpoints.get_endpoint(db, name)
         return endpoint_out(db, endpoints.edit_endpoint(db, endpoint, **body.model_dump()))

@@ -33,6 +33,7 @@ _KINDS = (
     "blocker.resolved",
     "review.approved",
     "run.stop_requested",
+    "run.endpoint_moved",
 )
 
 
@@ -156,6 +157,8 @@ def _words(row: Activity) -> str:
         return "reopened it" if trigger == "reopen" else "took it back to the backlog"
     if row.kind == "ticket.review":
         return "took it into review as it is" if trigger == "accept" else ""
+    if row.kind == "run.endpoint_moved":
+        return f"found that {row.data.get('text', 'the endpoint has moved')}"
     fixed = {
         "ticket.cancelled": "cancelled it",
         "ticket.discarded": "discarded branch and worktree",

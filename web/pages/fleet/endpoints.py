@@ -68,8 +68,16 @@ def edit_endpoint_page(site: Here, name: str) -> Response:
 
 
 @router.post("/fleet/endpoints/{name}/edit")
-def edit_endpoint(site: Here, name: str, form: Fields) -> Response:
+async def edit_endpoint(site: Here, name: str, form: Fields) -> Response:
     """Change an endpoint."""
+    try:
+        await endpoints.check_address(form.get("base_url", ""))
+    except DispatcherError as error:
+        return await run_in_threadpool(show_form, site, name, Entered(problem_of(error), "endpoint", form))
+    return await run_in_threadpool(_edit, site, name, form)
+
+
+def _edit(site: Site, name: str, form: dict[str, str]) -> Response:
 
     def change(db: Session) -> Endpoint:
         return endpoints.edit_endpoint(db, endpoints.get_endpoint(db, name), **values(form))
@@ -156,6 +164,7 @@ async def add(site: Site, form: dict[str, str]) -> Endpoint | Entered:
     """Register what a form names and begin its check. Without a model, the server's only one is taken."""
     try:
         given = form
+        await endpoints.check_address(form.get("base_url", ""))
         if not form.get("model", "").strip():
             given = form | {"model": await _only_model(form)}
         added = await run_in_threadpool(_add, site, given)
