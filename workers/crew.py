@@ -69,6 +69,7 @@ class Crew:
                 if run.state == "finishing":
                     self._hold(run, resuming=True)
                 else:
+                    await finishing.mask_left(self._hands, run)
                     await self._hands.write(runs.lose, run, settings.lost_retries, gone)
                     log.warning("run %s was lost with worker %s; the ticket goes on with a new run", run.id, gone)
             except FenceLost:
@@ -134,6 +135,7 @@ class Crew:
 
     async def _hand_back(self, run: Run) -> None:
         try:
+            await finishing.mask_left(self._hands, run)
             await self._hands.write(_hand_back, run)
         except FenceLost:
             log.info("run %s was taken up by another worker", run.id)
@@ -141,6 +143,7 @@ class Crew:
     async def _fail(self, run: Run, error: Exception) -> None:
         text = error.line() if isinstance(error, DispatcherError) else f"a fault of the dispatcher: {error}"
         try:
+            await finishing.mask_left(self._hands, run)
             await self._hands.write(_fail, run, text)
         except FenceLost:
             log.info("run %s was taken up by another worker", run.id)

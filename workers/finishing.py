@@ -6,6 +6,7 @@ Idempotent, from what is on disk and in the database alone, so that another work
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,16 +17,18 @@ from adapters.base import AdapterError, Record
 from adapters.session import Outcome, Session
 from dispatcher import activity, runs, transcripts
 from dispatcher.errors import SandboxFailed
-from dispatcher.models import Check, Workspace
+from dispatcher.models import Check, Run, Workspace
 from dispatcher.prompts import Workflow
 from dispatcher.redaction import LOGS
 from dispatcher.text import storable
 from dispatcher.transitions import write_run
 from workers import boxes, workspace
 from workers.checks import Ran, project_command
-from workers.hands import Case, Hands, find_workspace
+from workers.hands import Case, Hands, find_workspace, load_case
 from workers.stopping import unless
 from workers.verdict import Work, judge
+
+log = logging.getLogger(__name__)
 
 STDERR_TAIL = 2000
 NOT_RUN = 126
@@ -94,6 +97,15 @@ def mask_logs(case: Case) -> None:
     """Mask the run's secrets in what its programs printed."""
     for name in LOGS.values():
         case.redactor.file(case.folder / name)
+
+
+async def mask_left(hands: Hands, run: Run) -> None:
+    """The same for a run that ends without having been finished, and may have printed what it must not tell."""
+    case = await hands.read(load_case, run, hands.settings)
+    try:
+        await asyncio.to_thread(mask_logs, case)
+    except OSError as error:
+        log.warning("what run %s printed cannot be looked through for secrets: %s", run.id, error)
 
 
 def _check(run_id: int, ran: Ran) -> Check:

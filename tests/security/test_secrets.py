@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import inspect, text
 
+from dispatcher import leases
 from dispatcher.github import secrets
 from dispatcher.models import Endpoint, Project
 from tests.gitting import git
@@ -84,6 +85,27 @@ async def test_what_a_run_tells_holds_no_secret(home: House, repository: Path, h
         assert home.blocker(key).text == "Shall I keep [redacted] in a.txt?"
     if how == "check":
         assert home.checks(key)[0].output.count("[redacted]") == len(WAYS)
+
+
+@pytest.mark.parametrize("how", ["its worker died", "its worker was stopped"])
+async def test_a_run_that_is_lost_leaves_no_secret_behind(home: House, repository: Path, how: str) -> None:
+    lay_script(repository)
+    key = home.file("test -f half && say Done. || { . ./script; echo x > half; sleep 60; }")
+    crew = home.crew()
+    await crew.take()
+    await home.until(lambda: any(home.settings.worktrees.rglob("half")))
+    run = home.run(key)
+    if how == "its worker died":
+        with home.database.transaction() as db:
+            leases.renew(db, {run.id or 0: run.fence}, -1)
+        await home.crew("w2").take_over()
+    else:
+        await crew.close()
+    folder = home.settings.runs / str(run.id)
+    printed = b"".join((folder / name).read_bytes() for name in ("stdout", "stderr")).decode("latin-1")
+    assert "It is ***" in printed
+    for way in WAYS:
+        assert way not in printed
 
 
 async def test_a_log_is_masked_while_it_is_written(home: House, tmp_path: Path) -> None:
