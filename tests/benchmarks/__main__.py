@@ -9,12 +9,13 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.benchmarks import crowd, diffs, latency, pages, reading, sandbox, stream, transcript
+from tests.benchmarks import crowd, diffs, gateway, latency, pages, reading, sandbox, stream, transcript
 from tests.benchmarks.figures import Figure
 
 BENCHES: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "latency": latency.bench,
     "sandbox": sandbox.bench,
+    "gateway": gateway.bench,
     "stream": stream.bench,
     "crowd": crowd.bench,
     "reading": reading.bench,
