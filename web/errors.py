@@ -22,6 +22,8 @@ from web.render import page, snake
 
 log = logging.getLogger(__name__)
 
+_UNREAD = "There was an error parsing the body"
+"""FastAPI's words for a body that is no text (fastapi/routing.py, get_request_handler)."""
 _WORDS = {404: "there is no such page or call", 405: "this address does not take that method"}
 
 
@@ -101,6 +103,8 @@ def database_down(scope: Scope, error: SQLAlchemyError) -> Problem:
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 400 and error.detail == _UNREAD:
+        return respond(request.scope, Problem(422, "the body is no JSON: it is no text in UTF-8", code="invalid"))
     words = _WORDS.get(error.status_code, error.detail)
     api = request.url.path.startswith("/api/")
     hint = "the API is described at /api/v1/openapi.json" if error.status_code in (404, 405) and api else ""

@@ -6,12 +6,12 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header
 from fastapi.sse import format_sse_event
 from starlette.responses import StreamingResponse
 
 from web.api.feed import cursor_of
-from web.site import Here
+from web.site import Here, Number
 
 router = APIRouter(include_in_schema=False)
 
@@ -22,7 +22,7 @@ FAR = 500
 
 @router.get("/live", name="live")
 async def follow(
-    site: Here, since: Annotated[int | None, Query(ge=0)] = None, last_event_id: Annotated[str | None, Header()] = None
+    site: Here, since: Number | None = None, last_event_id: Annotated[str | None, Header()] = None
 ) -> StreamingResponse:
     """The stream of one browser; its tabs share it.
 

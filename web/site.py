@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from pydantic import Field
 
 from dispatcher.db import Database
 from dispatcher.queue import Bell
@@ -14,6 +15,9 @@ from web.gate import Gate
 from web.inventory import Inventory
 from web.jobs import Jobs
 from web.stream import Feed
+
+LARGEST = 2**63 - 1
+"""What databases take as a number (https://www.sqlite.org/datatype3.html); a larger one is no fault of theirs."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,9 @@ def _site(request: Request) -> Site:
     site: Site = request.app.state.site
     return site
 
+
+Number = Annotated[int, Field(ge=0, le=LARGEST)]
+"""A row's number, a cursor or an offset, as requests name them."""
 
 # Each endpoint opens its own `transaction()`, and not by a dependency: those are entered and left in other threads of the
 # pool, so that a request could hold the write lock while it waits for a thread that waits for the lock.

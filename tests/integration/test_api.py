@@ -236,3 +236,22 @@ async def test_the_openapi_document_is_complete(web: Web) -> None:
         assert operation["summary"] and operation["description"] and operation["tags"]
         assert "ErrorOut" in json.dumps(operation["responses"]["422"])
     assert not [path for path in document["paths"] if not path.startswith("/api/v1/")]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/runs/99999999999999999999"),
+        ("GET", "/api/v1/activity?since=9223372036854775808"),
+        ("DELETE", "/api/v1/me/credentials/39520105294682932575287115776"),
+        ("GET", "/audit?before=99999999999999999999"),
+    ],
+)
+async def test_a_number_that_no_database_takes_is_told(web: Web, method: str, path: str) -> None:
+    answer = await web.client.request(method, path)
+    assert answer.status_code == 422 and "less than or equal" in answer.text
+
+
+async def test_a_body_that_is_no_text_is_told_as_others_are(web: Web) -> None:
+    sent = await web.client.post("/api/v1/tickets", content=b"\"\xff\"", headers={"Content-Type": "application/json"})
+    assert sent.status_code == 422 and sent.json()["error"]["code"] == "invalid" and "UTF-8" in sent.text

@@ -26,7 +26,7 @@ from web.schemas_access import (
     UserAdded,
     UserOut,
 )
-from web.site import Here
+from web.site import Here, Number
 from web.who import Who
 
 router = APIRouter(tags=["access"])
@@ -67,7 +67,7 @@ def make_my_token(site: Here, me: Me, body: NewToken) -> TokenMade:
 
 
 @router.delete("/me/credentials/{number}", summary="End a session or token of mine", status_code=204)
-def revoke_mine(site: Here, me: Me, number: int) -> None:
+def revoke_mine(site: Here, me: Me, number: Number) -> None:
     """What was revoked is refused at once."""
     with changing(site) as db:
         revoke(db, access.get_user(db, me.name), number)
@@ -145,7 +145,7 @@ def make_token(site: Here, name: str, body: NewToken) -> TokenMade:
 
 
 @router.delete("/users/{name}/credentials/{number}", summary="End a user's session or token", status_code=204)
-def revoke_one(site: Here, name: str, number: int) -> None:
+def revoke_one(site: Here, name: str, number: Number) -> None:
     """What was revoked is refused at once."""
     with changing(site) as db:
         revoke(db, access.get_user(db, name), number)

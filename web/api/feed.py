@@ -15,7 +15,7 @@ from dispatcher.errors import Invalid
 from web.access import Me
 from web.health import redis_state
 from web.schemas import ActivityOut, StatusOut, WorkerOut
-from web.site import Here, Site
+from web.site import Here, Number, Site
 from web.stream import entries
 from web.views import workers_out
 
@@ -26,7 +26,7 @@ router = APIRouter()
 def list_activity(  # noqa: PLR0917 - each is a field of the query
     site: Here,
     me: Me,
-    since: Annotated[int, Query(ge=0)] = 0,
+    since: Number = 0,
     ticket: str | None = None,
     actor: Annotated[str | None, Query(description="who did it; empty for what the dispatcher did by itself")] = None,
     limit: Annotated[int, Query(ge=1, le=5000)] = 500,
@@ -49,7 +49,7 @@ def list_activity(  # noqa: PLR0917 - each is a field of the query
 async def follow_activity(  # noqa: PLR0917 - each is a field of the query
     site: Here,
     me: Me,
-    since: Annotated[int | None, Query(ge=0, description="cursor to begin after; without it, only what is new")] = None,
+    since: Annotated[Number | None, Query(description="cursor to begin after; without it, only what is new")] = None,
     ticket: str | None = None,
     named: Annotated[bool, Query(description="send each entry's kind as the event's name")] = True,
     last_event_id: Annotated[str | None, Header(description="as a browser sends it when it comes back")] = None,

@@ -20,7 +20,7 @@ from dispatcher.subject import look
 from web.patches import file_diff, lines
 from web.schemas import Approve, Changes, Discard, TicketOut
 from web.schemas_review import DraftOut, EditDraft, FileDiffOut, LinesOut, ViewedIn, ViewedOut
-from web.site import Here, Site
+from web.site import Here, Number, Site
 from web.views import ticket_out
 
 router = APIRouter(tags=["review"])
@@ -96,14 +96,14 @@ def save_draft(site: Here, key: str, body: LineComment) -> DraftOut:
 
 
 @router.patch("/tickets/{key}/drafts/{number}", summary="Edit a draft")
-def edit_draft(site: Here, key: str, number: int, body: EditDraft) -> DraftOut:
+def edit_draft(site: Here, key: str, number: Number, body: EditDraft) -> DraftOut:
     """Say it otherwise."""
     with site.database.transaction() as db:
         return DraftOut.model_validate(drafts.edit_draft(db, board.get_ticket(db, key), number, body.body))
 
 
 @router.delete("/tickets/{key}/drafts/{number}", summary="Delete a draft", status_code=204)
-def delete_draft(site: Here, key: str, number: int) -> None:
+def delete_draft(site: Here, key: str, number: Number) -> None:
     """Take it back."""
     with site.database.transaction() as db:
         drafts.delete_draft(db, board.get_ticket(db, key), number)

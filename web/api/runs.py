@@ -14,7 +14,7 @@ from dispatcher.redaction import LOGS, redactor
 from dispatcher.states import RunState
 from web.logs import read_log
 from web.schemas import CheckOut, RunDetail, RunOut
-from web.site import Here
+from web.site import LARGEST, Here, Number
 from web.views import checks_out, run_detail, run_out, runs_out
 
 router = APIRouter(tags=["runs"])
@@ -33,21 +33,21 @@ def list_runs(
 
 
 @router.get("/runs/{run_id}", summary="Show a run")
-def get_run(site: Here, run_id: int) -> RunDetail:
+def get_run(site: Here, run_id: Number) -> RunDetail:
     """One run, with the prompt that it was given, and how much it changed."""
     with site.database.reading() as db:
         return run_detail(db, runs.get_run(db, run_id))
 
 
 @router.get("/runs/{run_id}/checks", summary="A run's checks")
-def list_checks(site: Here, run_id: int) -> list[CheckOut]:
+def list_checks(site: Here, run_id: Number) -> list[CheckOut]:
     """Each check command with its result and the end of what it printed; the whole is in the log `check`."""
     with site.database.reading() as db:
         return checks_out(db, runs.get_run(db, run_id))
 
 
 @router.post("/runs/{run_id}/stop", summary="Stop a run")
-def stop_run(site: Here, run_id: int) -> RunOut:
+def stop_run(site: Here, run_id: Number) -> RunOut:
     """Ask the run to stop; a queued one ends at once."""
     with site.database.transaction() as db:
         run = runs.get_run(db, run_id)
@@ -57,7 +57,11 @@ def stop_run(site: Here, run_id: int) -> RunOut:
 
 @router.get("/runs/{run_id}/items", summary="Items of a run's session")
 def list_items(
-    site: Here, run_id: int, after: int = -1, limit: Annotated[int, Query(ge=1, le=5000)] = 500, session: str = ""
+    site: Here,
+    run_id: Number,
+    after: Annotated[int, Query(ge=-1, le=LARGEST)] = -1,
+    limit: Annotated[int, Query(ge=1, le=5000)] = 500,
+    session: str = "",
 ) -> list[dict[str, Any]]:
     """The items whose `seq` is above `after`, in order, in the common form; of a child session where one is named by its id."""
     with site.database.reading() as db:
@@ -69,7 +73,7 @@ def list_items(
 
 
 @router.get("/runs/{run_id}/session", summary="A run's session")
-def get_session(site: Here, run_id: int, form: Literal["common", "atif"] = "common") -> dict[str, Any]:
+def get_session(site: Here, run_id: Number, form: Literal["common", "atif"] = "common") -> dict[str, Any]:
     """The whole session with its children and losses, in the common form or as an ATIF document."""
     with site.database.reading() as db:
         session = transcripts.load(db, runs.get_run(db, run_id))
@@ -86,9 +90,9 @@ def get_session(site: Here, run_id: int, form: Literal["common", "atif"] = "comm
 )
 def get_log(
     site: Here,
-    run_id: int,
+    run_id: Number,
     stream: Literal["stdout", "stderr", "check", "setup"] = "stdout",
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Number = 0,
     limit: Annotated[int, Query(ge=1, le=16_000_000)] = LOG_BYTES,
 ) -> Response:
     """Bytes from `offset` on, at most `limit`; X-Next-Offset tells where the next ones begin."""

@@ -12,7 +12,7 @@ from dispatcher import board
 from dispatcher.models import Ticket
 from dispatcher.states import TicketState
 from web.schemas import Answer, Assign, CommentOut, EditTicket, NewComment, NewTicket, TicketDetail, TicketOut
-from web.site import Here, Site
+from web.site import Here, Number, Site
 from web.views import comment_out, ticket_detail, ticket_out, tickets_out
 
 QUERY = "words in key, title or body, and qualifiers as in label:bug agent:coder state:review -is:closed key:WEB-1"
@@ -20,7 +20,7 @@ QUERY = "words in key, title or body, and qualifiers as in label:bug agent:coder
 router = APIRouter(tags=["tickets"])
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
-Offset = Annotated[int, Query(ge=0)]
+Offset = Number
 
 
 @router.get("/tickets", summary="List tickets")

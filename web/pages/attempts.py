@@ -17,7 +17,7 @@ from dispatcher.runstats import run_stats
 from web.pages.forms import NOTHING
 from web.pages.frame import frame, show
 from web.schemas import RunOut
-from web.site import Here
+from web.site import Here, Number
 from web.views import runs_out
 
 router = APIRouter()
@@ -52,7 +52,7 @@ def runs_page(site: Here, key: str, part: str | None = None) -> Response:
 
 
 @router.get("/tickets/{key}/runs/{number}", name="attempt")
-def attempt_page(site: Here, key: str, number: int, part: str | None = None) -> Response:
+def attempt_page(site: Here, key: str, number: Number, part: str | None = None) -> Response:
     """One attempt, with the prompt that it was given."""
     with site.database.reading() as db:
         row, context = frame(db, key)

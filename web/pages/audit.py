@@ -14,7 +14,7 @@ from dispatcher.errors import DispatcherError, NotFound
 from web.errors import problem_of
 from web.pages.forms import NOTHING, Entered
 from web.render import page
-from web.site import Here
+from web.site import Here, Number
 from web.stream import entries
 
 router = APIRouter()
@@ -45,9 +45,7 @@ Short = Annotated[str, Query(max_length=100)]
 
 
 @router.get("/audit", name="audit")
-def audit_page(
-    site: Here, who: Short = "", kind: Short = "", ticket: Short = "", before: Annotated[int | None, Query(ge=1)] = None
-) -> Response:
+def audit_page(site: Here, who: Short = "", kind: Short = "", ticket: Short = "", before: Number | None = None) -> Response:
     """The entries that match, newest first."""
     entered, of = NOTHING, None
     rows: list[dict[str, Any]] = []

@@ -9,13 +9,13 @@ from starlette.responses import Response
 from dispatcher.models import Check, Run, Ticket
 from web.pages.forms import NOTHING
 from web.pages.frame import frame, show
-from web.site import Here
+from web.site import Here, Number
 
 router = APIRouter()
 
 
 @router.get("/tickets/{key}/checks", name="checks")
-def checks_page(site: Here, key: str, run: int | None = None, part: str | None = None) -> Response:
+def checks_page(site: Here, key: str, run: Number | None = None, part: str | None = None) -> Response:
     """The checks of the newest run that has any, or of the run that is asked for."""
     with site.database.reading() as db:
         row, context = frame(db, key)

@@ -19,7 +19,7 @@ from web.api.access import link_out, revoke, users_out
 from web.errors import problem_of
 from web.pages.forms import NOTHING, Entered, Fields, to
 from web.render import page
-from web.site import Here, Site
+from web.site import Here, Number, Site
 from web.who import Who
 
 router = APIRouter()
@@ -82,7 +82,7 @@ def log_person_out(request: Request, site: Here, name: str, form: Fields) -> Res
 
 
 @router.post("/people/{name}/credentials/{number}/end")
-def end_credential(request: Request, site: Here, name: str, number: int, form: Fields) -> Response:
+def end_credential(request: Request, site: Here, name: str, number: Number, form: Fields) -> Response:
     """End one session or token."""
     return _do(request, site, name, "sessions", form, lambda db, user: revoke(db, user, number))
 
@@ -118,7 +118,7 @@ def make_my_token(request: Request, site: Here, me: Me, form: Fields) -> Respons
 
 
 @router.post("/me/credentials/{number}/end")
-def end_mine(request: Request, site: Here, me: Me, number: int, form: Fields) -> Response:
+def end_mine(request: Request, site: Here, me: Me, number: Number, form: Fields) -> Response:
     """End one of one's own sessions or tokens; this browser's is a logout."""
     answer = _do(request, site, me.name, "sessions", form, lambda db, user: revoke(db, user, number), own=True)
     if number == me.credential_id:

@@ -23,7 +23,7 @@ from web.pages.forms import NOTHING
 from web.pages.frame import frame, show
 from web.pages.transcript_parts import router as parts
 from web.schemas import RunOut, TicketDetail
-from web.site import Here
+from web.site import Here, Number
 
 router = APIRouter()
 router.include_router(parts)
@@ -74,12 +74,12 @@ def transcript_page(
     site: Here,
     key: str,
     *,
-    run: int | None = None,
+    run: Number | None = None,
     session: str = "",
     show_only: Annotated[Show, Query(alias="show")] = "all",
     q: str = "",
-    before: int | None = None,
-    at: int | None = None,
+    before: Number | None = None,
+    at: Number | None = None,
     part: str | None = None,
 ) -> Response:
     """The transcript of the newest run, or of the run that is asked for."""

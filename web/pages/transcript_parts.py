@@ -18,7 +18,7 @@ from dispatcher.states import LIVE_RUN
 from web.errors import AsciiJSON
 from web.items import WORDS, Scene
 from web.render import page
-from web.site import Here
+from web.site import Here, Number
 
 router = APIRouter()
 
@@ -29,7 +29,7 @@ _SEQS = re.compile(r"\d{1,9}-\d{1,9}|\d{1,9}(,\d{1,9})*", re.ASCII)
 
 
 @router.get("/tickets/{key}/transcript/window")
-def window(site: Here, key: str, *, run: int, seqs: str, session: str = "", whole: bool = False) -> Response:
+def window(site: Here, key: str, *, run: Number, seqs: str, session: str = "", whole: bool = False) -> Response:
     """Items of one session as HTML: `seqs` is "50-99", or "3,17,20"; `whole` leaves nothing of their texts out."""
     wanted = _seqs(seqs)
     with site.database.reading() as db:
@@ -44,7 +44,7 @@ def window(site: Here, key: str, *, run: int, seqs: str, session: str = "", whol
 
 
 @router.get("/tickets/{key}/transcript/outline")
-def outline(site: Here, key: str, *, run: int, show: Show = "all", q: str = "", anchor: str = "") -> Response:
+def outline(site: Here, key: str, *, run: Number, show: Show = "all", q: str = "", anchor: str = "") -> Response:
     """The run's sessions and where their items stand, as JSON: what a filter lets through, errors, and what has the words `q`.
 
     `anchor` is the harness's own name of an item of the run's own session, whose `seq` is told.

@@ -14,7 +14,7 @@ from web.pages.forms import Entered, Fields, Scripted, to
 from web.pages.review.model import Asked
 from web.pages.review.viewing import parts, show_changes
 from web.render import page
-from web.site import Here, Site
+from web.site import Here, Number, Site
 
 router = APIRouter()
 
@@ -34,7 +34,7 @@ def save(site: Here, key: str, form: Fields, scripted: Scripted) -> Response:
 
 
 @router.post("/tickets/{key}/drafts/{number}")
-def edit(site: Here, key: str, number: int, form: Fields, *, scripted: Scripted) -> Response:
+def edit(site: Here, key: str, number: Number, form: Fields, *, scripted: Scripted) -> Response:
     """Say it otherwise, or take it back."""
     try:
         with site.database.transaction() as db:
