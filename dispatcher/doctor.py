@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -22,6 +23,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlmodel import select
 
+from dispatcher.cgroups import CONTROLLERS, Controller, places_here
 from dispatcher.client import answers, running_server
 from dispatcher.db import Database, migration_config
 from dispatcher.embedded import redis_server
@@ -29,6 +31,7 @@ from dispatcher.endpoints import list_endpoints
 from dispatcher.errors import DispatcherError, Unavailable
 from dispatcher.harnesses import list_harnesses
 from dispatcher.models import Endpoint, Project, Worker
+from dispatcher.reaching import Allowed, Elsewhere
 from dispatcher.sandboxes import try_sandboxes
 from dispatcher.settings import Settings
 from dispatcher.stack import listen
@@ -59,6 +62,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _database(settings)
     yield _redis(settings)
     yield from _sandboxes(settings)
+    yield _bounds(settings)
     yield from _harnesses(settings)
     yield _port(settings)
 
@@ -157,8 +161,9 @@ def _endpoint(endpoint: Endpoint) -> Finding:
         fix = f"export {endpoint.key_env} where the worker runs"
         return Finding(what=what, state="problem", text=f"its key's variable {endpoint.key_env} is not set here", fix=fix)
     try:
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        response = httpx.get(f"{endpoint.base_url}/models", headers=headers, timeout=ENDPOINT_SECONDS, trust_env=False)
+        response = asyncio.run(_models(endpoint, key))
+    except Elsewhere as error:
+        return Finding(what=what, state="problem", text=error.why.message, fix=error.why.hint)
     except httpx.HTTPError as error:
         fix = f"start the model server, then: dispatcher endpoint check {endpoint.name}"
         return Finding(
@@ -168,6 +173,12 @@ def _endpoint(endpoint: Endpoint) -> Finding:
         fix = f"see: dispatcher endpoint check {endpoint.name}"
         return Finding(what=what, state="problem", text=f"{endpoint.base_url} answers {response.status_code}", fix=fix)
     return Finding(what=what, state="ok", text=f"{endpoint.base_url} answers")
+
+
+async def _models(endpoint: Endpoint, key: str) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async with httpx.AsyncClient(timeout=ENDPOINT_SECONDS, trust_env=False, transport=Allowed()) as client:
+        return await client.get(f"{endpoint.base_url}/models", headers=headers)
 
 
 def _workers(database: Database) -> Finding:
@@ -232,6 +243,24 @@ def _sandboxes(settings: Settings) -> Iterator[Finding]:
         shut = len(found.refused)
         left = f"; open: {', '.join(found.open)}" if found.open else ""
         yield Finding(what=what, state="ok", text=f"refused: {shut} of {shut}{left}; {found.milliseconds:.0f} ms a start")
+
+
+def _bounds(settings: Settings) -> Finding:
+    """What a run may take of the machine, and whether this machine can hold it to that."""
+    places, room = places_here(), settings.room
+    bounds: dict[Controller, str] = {
+        "memory": f"{settings.run_memory_gb:g} GB of memory",
+        "pids": f"{room.processes:,} processes",
+    }
+    free = {"memory": "memory (DISPATCHER_RUN_MEMORY_GB)", "pids": "the number of processes (DISPATCHER_RUN_PROCESSES)"}
+    wanted = [one for one in CONTROLLERS if room.of(one)]
+    if missing := [bounds[one] for one in wanted if one not in places]:
+        text = f"not held on this machine: {' and '.join(missing)}; there is no control group that we may write to"
+        fix = "start it by: systemd-run --user --scope -p Delegate=yes dispatcher up; as a service, with Delegate=yes"
+        return Finding(what="bounds of a run", state="warning", text=text, fix=fix)
+    told = [f"at most {' and '.join(bounds[one] for one in wanted)}"] if wanted else []
+    told += [f"{free[one]} is not bounded" for one in CONTROLLERS if not room.of(one)]
+    return Finding(what="bounds of a run", state="ok", text="; ".join(told))
 
 
 def _tiers_in_use(settings: Settings) -> dict[str, str]:

@@ -53,6 +53,7 @@ class Receipt(BaseModel):
     write: list[str] = Field(default_factory=list)
     hosts: list[str] = Field(default_factory=list)
     setup_hosts: list[str] = Field(default_factory=list)
+    bounds: list[str] = Field(default_factory=list, description="what it could take of the machine at most")
 
     @property
     def text(self) -> str:

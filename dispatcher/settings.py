@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from dispatcher.cgroups import GB, Room
+
 
 def default_home() -> Path:
     """The data folder: `$XDG_DATA_HOME/dispatcher`, or `~/.local/share/dispatcher`."""
@@ -37,6 +39,8 @@ class Settings(BaseSettings):
     endpoint_patience: float = Field(180, ge=0, description="seconds that a down or busy endpoint is waited for")
     check_timeout: float = Field(900, gt=0, description="seconds that one check command may take")
     setup_timeout: float = Field(1800, gt=0, description="seconds that a project's set-up command may take")
+    run_memory_gb: float = Field(0, ge=0, description="gigabytes of memory that one run may use; 0: as much as there is")
+    run_processes: int = Field(4096, ge=0, description="processes and threads that one run may have; 0: any number")
     lost_retries: int = Field(3, ge=0, description="how often a run lost with its worker is started again by itself")
     sandbox: Literal["strict", "landlock", "none"] = Field(
         "strict", description="the sandbox of new projects: strict, landlock or none"
@@ -91,6 +95,11 @@ class Settings(BaseSettings):
     def harness_root(self) -> Path:
         """The folder that holds `harnesses/`, where managed installs are."""
         return self.harness_home or self.home
+
+    @property
+    def room(self) -> Room:
+        """What one run may take of the machine."""
+        return Room(int(self.run_memory_gb * GB), self.run_processes)
 
     @property
     def worktrees(self) -> Path:

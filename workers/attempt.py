@@ -141,6 +141,8 @@ async def drive(hands: Hands, case: Case, plan: Plan, door: Door, stop: asyncio.
                 process, decoder, tails, watch, sink=reporter.take, child_sink=reporter.take_child, every=every
             )
         exit_code = await (process.stop(hands.settings.grace_seconds) if ended else process.wait())
+        if exit_code and not ended and (met := process.met()):
+            ended = Ended("limit", f"the harness ended ({exit_code}): {met}")
     return exit_code, ended
 
 

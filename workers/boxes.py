@@ -81,11 +81,11 @@ async def harness(case: Case, place: Workspace, box: Box, launch: Launch, door: 
     """Run a harness in a box made by `base`, once the trials have shown that it holds; raises `SandboxFailed`."""
     log = case.folder
     reach = reach_of(case.project.reach)
-    wanted = Command(launch.argv, launch.env, launch.cwd, log / "stdout", log / "stderr", launch.stdin)
+    wanted = Command(launch.argv, launch.env, launch.cwd, log / "stdout", log / "stderr", launch.stdin, case.room)
     receipt: dict[str, Any] = {"tier": case.project.sandbox} | reach.model_dump(exclude_defaults=True)
     if case.project.sandbox == NONE:
         async with run(OPEN, wanted, marker=case.marker) as process:
-            yield Boxed(process, receipt)
+            yield Boxed(process, receipt | _bounds(process))
         return
     box = box.with_read(*_files(place, launch))
     port = int(door.base_url.rpartition(":")[2].partition("/")[0]) if door.base_url else GATEWAY_PORT
@@ -107,12 +107,13 @@ async def harness(case: Case, place: Workspace, box: Box, launch: Launch, door: 
             wanted = replace(wanted, env={**wanted.env, **proxied})
             with _told():
                 async with run(box, wanted, marker=case.marker, doors=doors, trials=tries, judge=judge) as process:
-                    yield Boxed(process, receipt)
+                    yield Boxed(process, receipt | _bounds(process))
 
 
 @asynccontextmanager
 async def command(case: Case, place: Workspace, wanted: Command, *, setting_up: bool = False) -> AsyncIterator[Process]:
     """Run one of the project's commands in its sandbox; the set-up may reach more hosts. Raises `SandboxFailed`."""
+    wanted = replace(wanted, room=case.room)
     if case.project.sandbox == NONE:
         async with run(OPEN, wanted, marker=case.marker) as process:
             yield process
@@ -140,6 +141,10 @@ async def _to_hosts(box: Box, hosts: Sequence[str]) -> AsyncIterator[tuple[Doors
         else:
             port = await proxy.listen()
             yield Doors(ports=(port,)), environment(port)
+
+
+def _bounds(process: Process) -> dict[str, Any]:
+    return {"bounds": process.group.words} if process.group is not None else {}
 
 
 def _workspace(db: Db, case: Case) -> Workspace | None:

@@ -72,7 +72,9 @@ async def finished(
         except TimeoutError:
             await process.stop(grace)
             exit_code = None
-    return Ran(text, exit_code, round(time.monotonic() - began, 2), _tail(wanted.stdout, offset))
+        met = process.met() if exit_code else ""
+    output = _tail(wanted.stdout, offset) + (f"\n(dispatcher: {met})" if met else "")
+    return Ran(text, exit_code, round(time.monotonic() - began, 2), output)
 
 
 def _size(path: Path) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from sqlmodel import Session as Db
 from sqlmodel import col, select
 
-from dispatcher import leases, logs, runs
+from dispatcher import cgroups, leases, logs, runs
 from dispatcher.errors import DispatcherError, FenceLost
 from dispatcher.models import Run, Ticket
 from dispatcher.prompts import parse_workflow
@@ -66,6 +66,7 @@ class Crew:
                 # First the fence, then its processes, and only then a new run: never two harnesses in one worktree.
                 await self._hands.write(runs.seize, run, self._hands.name, settings.lease_seconds)
                 await asyncio.to_thread(reap, marker(settings, run.id))
+                await asyncio.to_thread(cgroups.clear, marker(settings, run.id))
                 if run.state == "finishing":
                     self._hold(run, resuming=True)
                 else:

@@ -15,6 +15,7 @@ from sqlmodel import Session as Db
 from sqlmodel import select
 
 from adapters.redact import Redactor
+from dispatcher.cgroups import Room
 from dispatcher.db import Database
 from dispatcher.models import Agent, Endpoint, Project, Run, Ticket, Workspace
 from dispatcher.redaction import redactor
@@ -84,6 +85,8 @@ class Case:
     """The session that the run continues, where it does."""
     redactor: Redactor
     """Masks what the run must not tell."""
+    room: Room
+    """What each of its commands may take of the machine."""
 
     @property
     def run_id(self) -> int:
@@ -106,6 +109,7 @@ def load_case(db: Db, run: Run, settings: Settings) -> Case:
         marker=marker(settings, run.id),
         native_id=run.resume,
         redactor=redactor(settings, project, endpoint),
+        room=settings.room,
     )
 
 

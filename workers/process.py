@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from dispatcher.cgroups import ANY, Group, Room
 from dispatcher.tether import tethered
 from workers import namespaces
 
@@ -29,6 +31,9 @@ SHELL = 128
 PATIENCE = 5.0
 """Seconds in which what was killed has to be gone."""
 _PROC = Path("/proc")
+_ENTER = 'n=$1; shift; while [ "$n" -gt 0 ]; do echo $$ > "$1" || exit 125; shift; n=$((n - 1)); done; exec "$@"'
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -40,6 +45,8 @@ class Process:
     _process: asyncio.subprocess.Process
     walled: bool = False
     """Whether it has a pid namespace of its own; `pid` is then the one that waits outside."""
+    group: Group | None = None
+    """What bounds it, where something does."""
 
     async def wait(self) -> int:
         """The exit status once it has ended; negative for a signal."""
@@ -51,6 +58,10 @@ class Process:
     def ended(self) -> bool:
         """Whether it has ended."""
         return self._process.returncode is not None
+
+    def met(self) -> str:
+        """Which bound it has met, in words; empty for none."""
+        return self.group.met() if self.group is not None else ""
 
     async def stop(self, grace: float) -> int:
         """Ask everything of the run to end, end what has not after `grace` seconds, and give the exit status."""
@@ -72,6 +83,8 @@ class Process:
                 await asyncio.wait_for(self._process.wait(), PATIENCE)
         await asyncio.to_thread(reap, self.marker, self.pid)
         await self._process.wait()
+        if self.group is not None:
+            await asyncio.to_thread(self.group.clear)
 
 
 @asynccontextmanager
@@ -86,14 +99,17 @@ async def start(
     stdin: Path | None = None,
     passed: Sequence[int] = (),
     walled: bool = False,
+    room: Room = ANY,
 ) -> AsyncIterator[Process]:
     """Start a program in a session of its own; on leaving nothing that carries its marker lives on.
 
     `passed` are descriptors that it inherits. `walled` is for one that makes a pid namespace, and ends with us by itself.
+    `room` is what it may take, as far as this machine can hold it.
     """
+    group = await asyncio.to_thread(_group, marker, room)
     with _open(stdin, stdout, stderr) as (source, out, err):
         process = await asyncio.create_subprocess_exec(
-            *(argv if walled else _guarded(argv)),
+            *_entering(group, argv if walled else _guarded(argv)),
             cwd=cwd,
             env={**env, MARKER: marker},
             stdin=source,
@@ -102,11 +118,27 @@ async def start(
             start_new_session=True,
             pass_fds=passed,
         )
-    started = Process(process.pid, marker, process, walled)
+    started = Process(process.pid, marker, process, walled, group)
     try:
         yield started
     finally:
         await started.end()
+
+
+def _group(marker: str, room: Room) -> Group | None:
+    try:
+        return Group.make(marker, room)
+    except OSError as error:
+        log.warning("a run is not bounded: %s", error)
+        return None
+
+
+def _entering(group: Group | None, argv: Sequence[str]) -> list[str]:
+    """The command line that enters its groups and becomes `argv`: what it starts before it is moved would stay outside."""
+    if group is None:
+        return list(argv)
+    entrances = [str(path) for path in group.entrances]
+    return ["/bin/sh", "-c", _ENTER, "sh", str(len(entrances)), *entrances, *argv]
 
 
 def reap(marker: str, pid: int | None = None, patience: float = PATIENCE) -> int:

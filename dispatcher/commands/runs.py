@@ -120,7 +120,11 @@ def _receipt(run: dict[str, Any]) -> list[tuple[str, str]]:
     if not run.get("receipt"):
         return []
     receipt = Receipt.model_validate(run["receipt"])
-    return [("sandbox", f"{receipt.tier} ({receipt.text})"), ("lets in", "; ".join(receipt.named))]
+    return [
+        ("sandbox", f"{receipt.tier} ({receipt.text})"),
+        ("lets in", "; ".join(receipt.named)),
+        ("takes at most", ", ".join(receipt.bounds)),
+    ]
 
 
 def _print_from(client: Client, run_id: int, stream: Stream, offset: int) -> int:

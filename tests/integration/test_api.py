@@ -253,5 +253,5 @@ async def test_a_number_that_no_database_takes_is_told(web: Web, method: str, pa
 
 
 async def test_a_body_that_is_no_text_is_told_as_others_are(web: Web) -> None:
-    sent = await web.client.post("/api/v1/tickets", content=b"\"\xff\"", headers={"Content-Type": "application/json"})
+    sent = await web.client.post("/api/v1/tickets", content=b'"\xff"', headers={"Content-Type": "application/json"})
     assert sent.status_code == 422 and sent.json()["error"]["code"] == "invalid" and "UTF-8" in sent.text

@@ -95,7 +95,7 @@ async def test_a_machine_that_cannot_make_it_refuses_and_names_the_fix(
     assert blocker.kind == "sandbox" and all(words in blocker.text for words in told) and "project edit" in blocker.advice
     home.edit(Project, sandbox="none")
     home.do(board.answer, key, "")
-    assert await home.work(key) == "review" and home.run(key).receipt == {"tier": "none"}
+    assert await home.work(key) == "review" and (home.run(key).receipt or {})["tier"] == "none"
 
 
 @needs_landlock

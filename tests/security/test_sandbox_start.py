@@ -80,7 +80,8 @@ def test_a_plain_user_has_the_same_walls() -> None:
     try:
         shutil.copytree(PROJECT / "workers", place / "workers", ignore=shutil.ignore_patterns("__pycache__"))
         (place / "dispatcher").mkdir()
-        shutil.copy(PROJECT / "dispatcher" / "tether.py", place / "dispatcher")
+        for name in ("tether.py", "cgroups.py"):
+            shutil.copy(PROJECT / "dispatcher" / name, place / "dispatcher")
         subprocess.run(["chmod", "-R", "a+rX", place], check=True)
         become = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
         done = subprocess.run(

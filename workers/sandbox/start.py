@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dispatcher.cgroups import ANY, Room
 from workers import process
 from workers.process import MARKER, Process
 from workers.sandbox import restricted, strict
@@ -33,6 +34,8 @@ class Command:
     stdout: Path
     stderr: Path
     stdin: Path | None = None
+    room: Room = ANY
+    """What it may take of the machine."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ async def run(
             stdout=command.stdout,
             stderr=command.stderr,
             stdin=command.stdin,
+            room=command.room,
         ) as started:
             yield started
         return
@@ -94,6 +98,7 @@ async def _enter(box: Box, command: Command, marker: str, channel: Channel) -> A
         stdin=command.stdin,
         passed=(channel.inside,),
         walled=box.tier == STRICT,
+        room=command.room,
     ) as started:
         channel.entered()
         yield started
