@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, PrivateAttr
 
@@ -13,6 +13,8 @@ from dispatcher.git import Repository
 
 TEXT_LIMIT = 2_000_000
 """Bytes of a diff's text that are given; a line says so where there is more."""
+MOST_FILES = 5000
+"""Changed files that are listed; a page of more helps nobody, and 200,000 took 12 s and 700 MB."""
 BLOB_LIMIT = 5_000_000
 """Bytes of one file that are read, for showing lines around a change."""
 NOTHING = "0" * 40
@@ -58,6 +60,12 @@ class FileChange(BaseModel):
     care: list[Care] = []
     """Why it deserves care; empty where nothing speaks for it."""
     _paths: tuple[bytes, ...] = PrivateAttr(())
+    _skipped: int = PrivateAttr(0)
+
+    @property
+    def skipped(self) -> int:
+        """How many sections a patch has before its own for files that are not listed."""
+        return self._skipped
 
     @property
     def renamed(self) -> bool:
@@ -98,12 +106,14 @@ def compare(repository: Repository, base: str, head: str, limit: int = TEXT_LIMI
     if truncated:
         out += b"[the rest of this diff is left out: it is longer than %d bytes]\n" % limit
     text = out.decode("utf-8", "replace")
-    return Diff(base_sha=base, head_sha=head, stats=sum_of(files), files=files, text=text, truncated=truncated)
+    total = totals(repository, base, head, ignore_space=ignore_space)
+    notes = [unlisted(total, len(files))] if total.files > len(files) else []
+    return Diff(base_sha=base, head_sha=head, stats=total, files=files, text=text, truncated=truncated, notes=notes)
 
 
 def stats(repository: Repository, base: str, head: str) -> Stats:
     """The numbers alone."""
-    return sum_of(changed_files(repository, base, head))
+    return totals(repository, base, head)
 
 
 def patch(
@@ -124,11 +134,25 @@ def file_patch(
 
 
 def changed_files(repository: Repository, base: str, head: str, *, ignore_space: bool = False) -> list[FileChange]:
-    """The changed files, in the order of their names; a name that is no UTF-8 has its odd bytes written as \\xNN.
+    """The changed files, `MOST_FILES` at the most, in the order of their names.
 
+    A name that is no UTF-8 has its odd bytes written as \\xNN.
     What two commits differ in never changes, so that the last answers are kept.
     """
-    return [file.model_copy() for file in _changed_files(repository, base, head, ignore_space)]
+    return [file.model_copy() for file in _changed_files(repository, base, head, ignore_space)[0]]
+
+
+def totals(repository: Repository, base: str, head: str, *, ignore_space: bool = False) -> Stats:
+    """The numbers of all changed files, also of those that are not listed."""
+    return _changed_files(repository, base, head, ignore_space)[1].model_copy()
+
+
+def unlisted(total: Stats, listed: int) -> str:
+    """What a reviewer has to know where not all files are listed."""
+    return (
+        f"{total.files:,} files are changed, and {listed:,} of them are listed: those that were there before, then new ones;"
+        " the rest is to be seen with git alone"
+    )
 
 
 def blob(repository: Repository, sha: str, limit: int = BLOB_LIMIT) -> bytes:
@@ -151,59 +175,72 @@ def file_id(path: bytes) -> str:
     return hashlib.sha256(path).hexdigest()[:16]
 
 
-def sum_of(files: list[FileChange]) -> Stats:
-    """A diff in three numbers."""
-    return Stats(
-        files=len(files),
-        additions=sum(change.additions for change in files),
-        deletions=sum(change.deletions for change in files),
-    )
+class _Row(NamedTuple):
+    """One entry of git's raw list: modes, blobs and status as it writes them, and the file's names."""
+
+    raw: bytes
+    paths: tuple[bytes, ...]
+
+    @property
+    def added(self) -> bool:
+        return self.raw.endswith(b" A")
 
 
 @lru_cache(maxsize=64)
-def _changed_files(repository: Repository, base: str, head: str, ignore_space: bool) -> tuple[FileChange, ...]:
+def _changed_files(repository: Repository, base: str, head: str, ignore_space: bool) -> tuple[tuple[FileChange, ...], Stats]:
+    """The files that are listed, and the numbers of all."""
     options = (*_OPTIONS, *(_NO_SPACE if ignore_space else ()))
     out = repository.git("diff-tree", "-z", "--raw", "--no-abbrev", "--numstat", *options, base, head)
     fields = iter(out.fields)
-    files: dict[bytes, FileChange] = {}
+    rows: dict[bytes, _Row] = {}
+    counts: dict[bytes, tuple[bytes, bytes]] = {}
     for field in fields:
         if field.startswith(b":"):
-            _raw(field, fields, files)
+            path = next(fields)
+            moved = field.rpartition(b" ")[2][:1] in (b"R", b"C")
+            paths = (path, next(fields)) if moved else (path,)
+            rows[paths[-1]] = _Row(field, paths)
         else:
-            _count(field, fields, files)
-    return tuple(files.values())
+            added, deleted, name = field.split(b"\t", 2)
+            if not name:  # a rename: its two names follow as fields of their own
+                next(fields)
+                name = next(fields)
+            counts[name] = (added, deleted)
+    numbers = [pair for pair in counts.values() if pair[0] != b"-"]
+    total = Stats(files=len(rows), additions=sum(int(one) for one, _ in numbers), deletions=sum(int(one) for _, one in numbers))
+    return tuple(_listed(rows, counts)), total
 
 
-def _raw(field: bytes, fields: Iterator[bytes], files: dict[bytes, FileChange]) -> None:
-    old_mode, new_mode, old, new, letter = field.decode()[1:].split(" ")
-    status = _STATUS[letter[0]]
-    path = next(fields)
-    paths: tuple[bytes, ...] = (path,)
-    if status in ("renamed", "copied"):
-        paths = (path, next(fields))
-    files[paths[-1]] = change = FileChange(
-        id=file_id(paths[-1]),
-        path=_name(paths[-1]),
-        old_path=_name(path) if len(paths) > 1 else None,
-        status=status,
+def _listed(rows: dict[bytes, _Row], counts: dict[bytes, tuple[bytes, bytes]]) -> Iterator[FileChange]:
+    """The first `MOST_FILES`, and what is changed before what is new, so that no flood of new files hides a change."""
+    kept = set(sorted(rows, key=lambda name: rows[name].added)[:MOST_FILES]) if len(rows) > MOST_FILES else rows.keys()
+    skipped = 0
+    for name, row in rows.items():
+        if name in kept:
+            yield _change(row, counts.get(name, (b"0", b"0")), skipped)
+            skipped = 0
+        else:
+            skipped += 2 if row.raw.endswith(b" T") else 1
+
+
+def _change(row: _Row, counts: tuple[bytes, bytes], skipped: int) -> FileChange:
+    old_mode, new_mode, old, new, letter = row.raw.decode()[1:].split(" ")
+    change = FileChange(
+        id=file_id(row.paths[-1]),
+        path=_name(row.paths[-1]),
+        old_path=_name(row.paths[0]) if len(row.paths) > 1 else None,
+        status=_STATUS[letter[0]],
         old_mode=old_mode,
         new_mode=new_mode,
         old_blob=old,
         new_blob=new,
     )
-    change._paths = paths
-
-
-def _count(field: bytes, fields: Iterator[bytes], files: dict[bytes, FileChange]) -> None:
-    added, deleted, name = field.split(b"\t", 2)
-    if not name:  # a rename: its two names follow as fields of their own
-        next(fields)
-        name = next(fields)
-    change = files[name]
-    if added == b"-":
+    if counts[0] == b"-":
         change.binary = True
     else:
-        change.additions, change.deletions = int(added), int(deleted)
+        change.additions, change.deletions = int(counts[0]), int(counts[1])
+    change._paths, change._skipped = row.paths, skipped
+    return change
 
 
 def _whole(out: bytes, limit: int) -> tuple[bytes, bool]:

@@ -41,6 +41,7 @@ def _texts(files: list[FileChange], out: bytes, cut: bool) -> Iterator[care.Text
     """What each file adds and removes: files and patch come from the same walk of git's, in the same order."""
     parts = cut_at_files(out)
     for number, file in enumerate(files):
+        del parts[: file.skipped]
         taken = [parts.pop(0) for _ in range(min(sections_of(file), len(parts)))]
         if not taken:
             return

@@ -46,7 +46,7 @@ def diff(db: Session, ticket: Ticket, *, since: str = "", until: str = "", ignor
     repository = subject.repository
     found = compare(repository, between.base, between.head, ignore_space=ignore_space)
     files = inspect(repository, between.base, between.head, ignore_space=ignore_space)
-    return found.model_copy(update={"files": files, "notes": between.notes})
+    return found.model_copy(update={"files": files, "notes": [*found.notes, *between.notes]})
 
 
 def approve(

@@ -37,7 +37,11 @@ LARGEST = 100_000_000
 """Bytes of a new file that is still committed: the size at which the large git hosts refuse a push."""
 DEEPEST = 10
 """How many repositories within each other are looked into."""
+MANY = 5000
+"""New files at once that are worth a word: so many are listed on the page of a ticket's changes."""
+MOST_NOTES = 20
 SUBMODULE = b"160000"
+_IGNORED = b"Ignoring path "
 _SEED = b".dispatcher-was-here"
 
 
@@ -176,6 +180,8 @@ class _Index:
             others = self._git(
                 "ls-files", "-z", "--others", "--exclude-standard", *(f"--exclude={pattern}" for pattern in litter())
             ).fields
+            if len(others) > MANY:
+                self._notes.append(f"{len(others):,} new files are committed")
             nested = [path for path in others if path.endswith(b"/")]
             self._add((path for path in others if not path.endswith(b"/")), new=True)
             if not nested:
@@ -191,7 +197,12 @@ class _Index:
     def _add(self, paths: Iterable[bytes], *, new: bool) -> None:
         taken = [path for path in paths if self._takes(path, new=new)]
         if taken:
-            self._git("update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=b"\0".join(taken) + b"\0")
+            names = b"\0".join(taken) + b"\0"
+            said = self._git("update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=names).err
+            refused = [line.removeprefix(_IGNORED) for line in said.split(b"\n") if line.startswith(_IGNORED)]
+            self._notes += [f"{_name(path)} is left out: git takes no such name" for path in refused[:MOST_NOTES]]
+            if len(refused) > MOST_NOTES:
+                self._notes.append(f"{len(refused) - MOST_NOTES:,} more are left out: git takes no such names")
 
     def _drop(self, paths: Iterable[bytes]) -> None:
         listed = b"".join(path + b"\0" for path in paths)

@@ -6,6 +6,7 @@ where that can be shown.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from pathlib import Path
@@ -262,40 +263,38 @@ def test_links_in_gits_own_folder_are_not_written_through(site: Site, tmp_path: 
     assert victim.read_text() == "kept\n" and git(site.path, "branch", "--show-current") == "agent/WEB-1"
 
 
-NAMES = [
-    b"new\nline",
-    b"-rf",
-    b"--output=x",
-    b"'; touch x; '",
-    b'"quoted"',
-    b"\xff\xfe",
-    b" space ",
-    b"*",
-    b":(top)x",
-    b"a\\b",
-    b"$HOME",
-]
-
-
-def test_odd_names(site: Site) -> None:
-    for name in NAMES:
-        (site.path / os.fsdecode(name)).write_text("x\n")
-    site.snapshot()
-    assert sorted(site.files()) == sorted(["README.md", *(os.fsdecode(name) for name in NAMES)])
-    diff = changes.compare(site.repository, site.base, site.known)
-    assert diff.stats.additions == len(NAMES) and len(diff.files) == len(NAMES) and diff.model_dump_json()
-    for name in NAMES:
-        (site.path / os.fsdecode(name)).unlink()
-    site.snapshot()
-    assert site.files() == ["README.md"]
-
-
 def test_names_that_git_refuses_do_not_spoil_the_snapshot(site: Site) -> None:
-    for name in ("GIT~1", ".GIT", "a.txt"):
+    for name in (
+        "GIT~1",
+        ".GIT",
+        ".Git ",
+        "a.txt",
+        "sub/.gIt/hooks/post-checkout",
+        "sub/git~1/config",
+        "sub/.git::$INDEX_ALLOCATION/x",
+    ):
+        (site.path / name).parent.mkdir(parents=True, exist_ok=True)
         (site.path / name).write_text("x\n")
     os.mkfifo(site.path / "pipe")
-    site.snapshot()
-    assert "a.txt" in site.files() and not {"GIT~1", ".GIT", "pipe"} & set(site.files())
+    taken = site.snapshot()
+    assert site.files() == ["README.md", "a.txt"]
+    told = [note.removesuffix(" is left out: git takes no such name") for note in taken.notes]
+    assert {"GIT~1", ".GIT", "sub/git~1/config", "sub/.gIt/hooks/post-checkout"} <= set(told)
+
+
+def test_a_commit_with_names_that_git_refuses_is_not_checked_out(site: Site, program: Path, pwned: Path) -> None:
+    """Made with other means than git's index: what the agent's own commit holds, a checkout of ours must not lay down."""
+    blob = git(site.path, "hash-object", "-w", str(program))
+    entry = f"100755 blob {blob}\tpost-checkout\n"
+    for name in ("hooks", ".GIT", ""):
+        made = subprocess.run(["git", "mktree"], cwd=site.path, input=entry, text=True, capture_output=True, check=True)
+        entry = f"040000 tree {made.stdout.strip()}\t{name}\n"
+    root = made.stdout.strip()
+    evil = git(site.path, "commit-tree", "-p", site.base, "-m", "Evil", root)
+    git(site.path, "update-ref", "HEAD", evil)
+    with contextlib.suppress(DispatcherError):
+        everything(site)
+    assert not (site.path / ".GIT").exists() and not (site.checkout / ".GIT").exists() and not pwned.exists()
 
 
 def test_a_branch_that_points_at_the_users_branch(site: Site) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from sqlmodel import Session, col, select
 
 from dispatcher import drafts
-from dispatcher.changes import FileChange, Stats, changed_files, patch, sum_of
+from dispatcher.changes import FileChange, Stats, changed_files, patch, totals, unlisted
 from dispatcher.errors import DispatcherError
 from dispatcher.forecast import Forecast, forecast
 from dispatcher.git import Repository
@@ -107,6 +107,8 @@ class View:
     drafts: list[Draft] = field(default_factory=list)
     forecast: Forecast | None = None
     cut: bool = False
+    unlisted: str = ""
+    """What to know where not all changed files are listed."""
 
     @property
     def care(self) -> list[FileView]:
@@ -169,7 +171,8 @@ def fill(rows: Rows, asked: Asked, *, files: bool = True, foresee: bool = True) 
         view.between = between = resolve(subject, known, asked.since, asked.until)
         found = inspect(subject.repository, between.base, between.head, ignore_space=asked.no_space)
         view.files = [_file_view(file, rows.marks, whole=between.whole or not asked.until) for file in found]
-        view.stats = sum_of(found)
+        view.stats = totals(subject.repository, between.base, between.head, ignore_space=asked.no_space)
+        view.unlisted = unlisted(view.stats, len(found)) if view.stats.files > len(found) else ""
         said: list[Comment | Draft] = [*rows.comments, *rows.drafts]
         view.remarks = [_remark(subject.repository, found, row) for row in said]
         if asked.everything and files:
@@ -225,6 +228,7 @@ def _plain(repository: Repository, view: View, between: Range) -> None:
             and not (file.additions or file.deletions or file.binary or file.mode_changed)
         ):
             continue  # only space differs: it has no part
+        del parts[: file.skipped]
         taken = [parts.pop(0) for _ in range(min(sections_of(file), len(parts)))]
         for part in taken:
             without_returns(part)
