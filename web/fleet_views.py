@@ -19,7 +19,7 @@ RANGES = {24: "24 hours", 168: "7 days", 720: "30 days"}
 """The times that a history may be shown for, in hours."""
 SPARKS = 24
 
-UNREACHED = ("refused", "unknown_host", "unreachable", "timeout", "tls", "not_http", "redirect")
+UNREACHED = ("refused", "barred", "unknown_host", "unreachable", "timeout", "tls", "not_http", "redirect")
 """States of a check in which no server answered."""
 
 
