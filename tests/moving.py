@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,7 +27,7 @@ def lead(hosts: str) -> None:
 
 
 @asynccontextmanager
-async def server(address: str, port: int) -> AsyncIterator[None]:
+async def server(address: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[None]:
     """A model server that says where it is."""
 
     async def answer(_: web.Request) -> web.Response:
@@ -35,7 +37,7 @@ async def server(address: str, port: int) -> AsyncIterator[None]:
     app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, address, port, reuse_address=True).start()
+    await web.TCPSite(runner, address, port, reuse_address=True, ssl_context=tls).start()
     try:
         yield
     finally:
@@ -81,7 +83,23 @@ async def main() -> None:
         assert door.fault is not None and door.fault.kind == "misconfigured" and "169.254.169.254" in door.fault.text, (
             door.fault
         )
+    await certified(port)
     print("kept")
+
+
+async def certified(port: int) -> None:
+    """What is connected to is an address, and the certificate is that of the name."""
+    lead("127.0.0.1 tls.test other.test\n")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(os.environ["SSL_CERT_FILE"], os.environ["KEY_FILE"])
+    async with server("127.0.0.1", port, context):
+        for name, status in (("tls.test", 200), ("other.test", 503)):
+            endpoint = Endpoint(name="tls", base_url=f"https://{name}:{port}/v1", model="m")
+            health = await check(endpoint, patience=5)
+            assert (health.state == "tls") == (status == 503), health
+            async with Gateway().open(endpoint, 0.1) as door, httpx.AsyncClient(base_url=door.base_url, timeout=20) as client:
+                answer = await client.get("/models", headers={"Authorization": f"Bearer {door.token}"})
+                assert answer.status_code == status, answer.text
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ class Door:
                     return fault
             except aiohttp.ClientConnectorError as problem:
                 place = f"{self.endpoint.name} does not answer at {self.endpoint.base_url}"
-                fault, wait = await self._look_anew(f"{place}: {problem.strerror or problem.os_error}"), None
+                fault, wait = await self._look_anew(f"{place}: {problem.strerror or problem}"), None
             except (aiohttp.ServerConnectionError, aiohttp.ClientOSError, aiohttp.ClientResponseError) as problem:
                 text = f"{self.endpoint.name} closed the connection: {problem or type(problem).__name__}"
                 fault, wait = Fault("endpoint_down", text), None

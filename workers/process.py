@@ -107,7 +107,9 @@ async def start(
     `room` is what it may take, as far as this machine can hold it.
     """
     group = await asyncio.to_thread(_group, marker, room)
-    with _open(stdin, stdout, stderr) as (source, out, err):
+    with contextlib.ExitStack() as undo, _open(stdin, stdout, stderr) as (source, out, err):
+        if group is not None:
+            undo.callback(group.clear)
         process = await asyncio.create_subprocess_exec(
             *_entering(group, argv if walled else _guarded(argv)),
             cwd=cwd,
@@ -118,6 +120,7 @@ async def start(
             start_new_session=True,
             pass_fds=passed,
         )
+        undo.pop_all()
     started = Process(process.pid, marker, process, walled, group)
     try:
         yield started

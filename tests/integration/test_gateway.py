@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -151,13 +153,20 @@ async def test_a_server_that_knows_no_count_of_tokens_is_asked_without() -> None
         assert ["stream_options" in request.body for request in endpoint.requests] == [True, False, False]
 
 
-@pytest.mark.skipif(sandboxes.default() != "strict", reason="this machine makes no mount namespace for us")
+@pytest.mark.skipif(
+    sandboxes.default() != "strict" or shutil.which("openssl") is None, reason="needs a mount namespace and openssl"
+)
 async def test_a_name_is_looked_up_once_and_leads_to_no_link_local_address(tmp_path: Path) -> None:
     (tmp_path / "hosts").touch()
     (tmp_path / "nsswitch.conf").write_text("hosts: files\n")
     binds = [part for name in ("hosts", "nsswitch.conf") for part in ("--bind", str(tmp_path / name), f"/etc/{name}")]
+    certificate = {"SSL_CERT_FILE": str(tmp_path / "certificate"), "KEY_FILE": str(tmp_path / "key")}
+    asked = f"req -x509 -nodes -newkey rsa:2048 -keyout {certificate['KEY_FILE']} -out {certificate['SSL_CERT_FILE']} -days 2"
+    asked += " -subj /CN=tls.test -addext subjectAltName=DNS:tls.test"
+    await asyncio.to_thread(subprocess.run, ["openssl", *asked.split()], capture_output=True, check=True)
     argv = ["bwrap", "--dev-bind", "/", "/", *binds, sys.executable, "-m", "tests.moving"]
-    ran = await asyncio.to_thread(subprocess.run, argv, capture_output=True, text=True, timeout=60)
+    env = {**os.environ, **certificate}
+    ran = await asyncio.to_thread(subprocess.run, argv, capture_output=True, text=True, timeout=60, env=env)
     assert ran.stdout == "kept\n", ran.stderr
 
 
