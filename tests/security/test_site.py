@@ -160,7 +160,11 @@ async def test_every_answer_carries_the_headers(web: Web) -> None:
         assert answer.status_code == status
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
+        for part in ("script-src 'self'", "form-action 'self'", "base-uri 'none'"):
+            assert f"{part};" in policy
         assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cross-origin-opener-policy"] == answer.headers["cross-origin-resource-policy"] == "same-origin"
+        assert "camera=()" in answer.headers["permissions-policy"]
         assert answer.headers["x-frame-options"] == "DENY" and answer.headers["referrer-policy"] == "same-origin"
         assert answer.headers["cache-control"] == ("public, max-age=31536000, immutable" if "static" in path else "no-store")
     refused = await web.client.get("/", headers={"Host": "evil.example"})
