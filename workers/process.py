@@ -81,10 +81,12 @@ class Process:
             await asyncio.to_thread(namespaces.end, self.pid)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), PATIENCE)
-        await asyncio.to_thread(reap, self.marker, self.pid)
-        await self._process.wait()
-        if self.group is not None:
-            await asyncio.to_thread(self.group.clear)
+        try:
+            await asyncio.to_thread(reap, self.marker, self.pid)
+            await self._process.wait()
+        finally:
+            if self.group is not None:
+                await asyncio.to_thread(self.group.clear)
 
 
 @asynccontextmanager
@@ -106,7 +108,7 @@ async def start(
     `passed` are descriptors that it inherits. `walled` is for one that makes a pid namespace, and ends with us by itself.
     `room` is what it may take, as far as this machine can hold it.
     """
-    group = await asyncio.to_thread(_group, marker, room)
+    group = _group(marker, room)  # some small files of the kernel's; in a thread, a cancelled start would leave them behind
     with contextlib.ExitStack() as undo, _open(stdin, stdout, stderr) as (source, out, err):
         if group is not None:
             undo.callback(group.clear)
