@@ -13,6 +13,7 @@ from sqlmodel import Session as Db
 import adapters
 from adapters.base import Harness, Launch, Task
 from dispatcher import harnesses, runs
+from dispatcher.crashing import point
 from dispatcher.errors import DispatcherError, FenceLost, HarnessMissing, Invalid, SandboxFailed, SetupFailed
 from dispatcher.models import Run, Workspace, utcnow
 from dispatcher.prompts import Workflow, parse_workflow
@@ -64,6 +65,7 @@ async def attempt(hands: Hands, run: Run, stop: asyncio.Event) -> None:
             await hands.write(give_up, case, Ended(_kind(error), error.line()))
             return
     await hands.write(begin_finishing, case, door, exit_code, ended)
+    point("run.finishing")
     await finishing.finish(hands, case, plan.workflow, stop)
 
 
@@ -115,6 +117,7 @@ async def set_up(hands: Hands, case: Case, place: Workspace, workflow: Workflow)
         how = "took too long" if ran.exit_code is None else f"failed with exit {ran.exit_code}"
         last = ran.output.strip().splitlines()[-1:] or ["it printed nothing"]
         raise SetupFailed(f"the set-up command `{command}` {how}: {last[0]}", "mend it, or the project's setup_command")
+    point("run.set_up")
     await hands.write(workspace.setup_done, case.ticket)
 
 
@@ -129,15 +132,18 @@ async def drive(hands: Hands, case: Case, plan: Plan, door: Door, stop: asyncio.
     watch = Watch(plan.limits, door)
     async with boxes.harness(case, plan.workspace, plan.box, launch, door) as boxed:
         process = boxed.process
+        point("run.harness_started")
         await hands.write(
             move_run, case.run, "launch", pid=process.pid, started_at=utcnow(), receipt=boxed.receipt, **plan.begun
         )
+        point("run.launched")
         async with Reporter(hands, case, door, watch, worktree=plan.workspace.path, stop=stop) as reporter:
             every = hands.settings.follow_seconds
             ended = await follow(
                 process, decoder, tails, watch, sink=reporter.take, child_sink=reporter.take_child, every=every
             )
         exit_code = await (process.stop(hands.settings.grace_seconds) if ended else process.wait())
+    point("run.harness_ended")
     return exit_code, ended
 
 

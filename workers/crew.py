@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlmodel import Session as Db
 from sqlmodel import col, select
 
 from dispatcher import leases, logs, runs
+from dispatcher.crashing import point
 from dispatcher.errors import DispatcherError, FenceLost
 from dispatcher.models import Run, Ticket
 from dispatcher.prompts import parse_workflow
@@ -18,6 +21,7 @@ from workers import finishing, workspace
 from workers.attempt import attempt
 from workers.hands import Hands, find_workspace, load_case, marker
 from workers.process import reap
+from workers.silence import Silence
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +43,7 @@ class Crew:
         self._held: dict[int, Held] = {}
         self._claiming = asyncio.Lock()
         self._closing = False
+        self._silence = Silence(hands.settings.lease_seconds)
 
     @property
     def busy(self) -> int:
@@ -53,6 +58,7 @@ class Crew:
                 run = await self._hands.write(runs.claim, self._hands.name, settings.lease_seconds, run_id)
                 if run is None:
                     return
+                point("run.claimed")
                 self._hold(run, resuming=False)
                 if run_id is not None:
                     return
@@ -60,12 +66,14 @@ class Crew:
     async def take_over(self) -> None:
         """Take what dead workers left: finish what was being finished, continue what was running."""
         settings = self._hands.settings
-        for run in await self._hands.read(leases.expired):
+        for run in await self._silent():
             gone = run.worker
             try:
                 # First the fence, then its processes, and only then a new run: never two harnesses in one worktree.
                 await self._hands.write(runs.seize, run, self._hands.name, settings.lease_seconds)
+                point("takeover.seized")
                 await asyncio.to_thread(reap, marker(settings, run.id))
+                point("takeover.reaped")
                 if run.state == "finishing":
                     self._hold(run, resuming=True)
                 else:
@@ -73,6 +81,17 @@ class Crew:
                     log.warning("run %s was lost with worker %s; the ticket goes on with a new run", run.id, gone)
             except FenceLost:
                 log.info("run %s was taken up by another worker", run.id)
+
+    async def _silent(self) -> list[Run]:
+        """The runs of other workers that are gone. What is in our own hands is renewed, however late we are: asleep, say."""
+        over = self._silence.over(*_at(await self._hands.read(leases.held)))
+        if any(self._is_held(run) for run in over):
+            await self.renew()
+        return [run for run in over if not self._is_held(run)]
+
+    def _is_held(self, run: Run) -> bool:
+        one = self._held.get(run.id or 0)
+        return one is not None and one.run.fence == run.fence
 
     async def renew(self) -> None:
         """Renew the leases; a run that was lost is stopped here and writes nothing more."""
@@ -144,6 +163,10 @@ class Crew:
             await self._hands.write(_fail, run, text)
         except FenceLost:
             log.info("run %s was taken up by another worker", run.id)
+
+
+def _at(held: leases.Held) -> tuple[datetime, float, list[Run], dict[str, datetime]]:
+    return held.now, time.monotonic(), held.runs, held.beats
 
 
 def _stop_flags(db: Db, held: list[int]) -> list[int]:
