@@ -119,8 +119,9 @@ def _follow(db: Session, pull: GitHubPull, payload: dict[str, Any]) -> str:
 async def _merged(work: Work, pull: GitHubPull, payload: dict[str, Any]) -> str:
     """The ticket is done. What runs is asked to stop first, and what is queued is taken back."""
     if pull.state == "merged":
-        left = await work.read(_left, key_of(pull))
-        return await _bring_home(work, *left) if left is not None else "its merge is known already"
+        done = await work.read(_done, key_of(pull))
+        away = done is not None and not await work.read(lambda _: _is_home(*done))
+        return await _bring_home(work, *done) if done is not None and away else "its merge is known already"
     await work.write(_make_ready, key_of(pull))
     sha = str(payload["merge_commit_sha"])
     who = str((payload.get("merged_by") or {}).get("login") or "ghost")
@@ -167,13 +168,19 @@ def _record(db: Session, pull_id: int, sha: str, who: str, when: Any) -> tuple[T
     return ticket, db.get_one(Project, ticket.project_id), place
 
 
-def _left(db: Session, pull_id: int) -> tuple[Ticket, Project, Workspace] | None:
-    """A ticket whose merge was written down by a process that ended before it had brought it home."""
+def _done(db: Session, pull_id: int) -> tuple[Ticket, Project, Workspace] | None:
     ticket = db.get_one(Ticket, db.get_one(GitHubPull, pull_id).ticket_id)
     place = workspace(db, ticket)
-    if ticket.state != "done" or place is None or not Path(place.path).is_dir():
+    if ticket.state != "done" or place is None:
         return None
     return ticket, db.get_one(Project, ticket.project_id), place
+
+
+def _is_home(ticket: Ticket, project: Project, place: Workspace) -> bool:
+    """Whether the target here holds the merge: a process may have ended between writing it down and fetching it."""
+    repository, merged = open_repository(Path(project.path)), ticket.merged_sha or ""
+    target, there = repository.commits(f"refs/heads/{place.target}", merged)
+    return target is not None and there is not None and repository.is_ancestor(merged, target)
 
 
 async def _bring_home(work: Work, ticket: Ticket, project: Project, place: Workspace) -> str:

@@ -138,7 +138,7 @@ async def test_killed_on_the_way_to_a_merged_pull_request(between: Between, repo
             assert second.ended() == -signal.SIGKILL
     with between.worker():
         between.until(lambda: between.octo.ticket(number).state == "done" and not between.owed())
-    assert git(repository, "rev-parse", "main") == sha
+    assert git(repository, "rev-parse", "main") == sha, between.said()
     assert git(repository, "worktree", "list").count("\n") == 0 and git(repository, "branch", "--list", "agent/*") == ""
     assert len(between.octo.comments(number)) == 1 and len(between.octo.hub.pulls) == 1
 
