@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     check_timeout: float = Field(900, gt=0, description="seconds that one check command may take")
     setup_timeout: float = Field(1800, gt=0, description="seconds that a project's set-up command may take")
     lost_retries: int = Field(3, ge=0, description="how often a run lost with its worker is started again by itself")
+    free_gb: float = Field(
+        0.5, ge=0, description="gigabytes that have to be free in the data folder for a run to begin; 0: none"
+    )
     sandbox: Literal["strict", "landlock", "none"] = Field(
         "strict", description="the sandbox of new projects: strict, landlock or none"
     )

@@ -6,12 +6,17 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 import adapters
 from dispatcher import crashing
@@ -92,12 +97,29 @@ def wait_until(condition: Callable[[], object], seconds: float = 30, told: Calla
         time.sleep(0.02)
 
 
+def _set_clock(file: Path) -> None:
+    """Let SQLite's clock be as many seconds ahead as the file says; the machine's own cannot be moved for a test."""
+
+    def strftime(how: str, when: str) -> str:
+        assert when == "now"
+        told = datetime.now(UTC) + timedelta(seconds=float(file.read_text() or 0))
+        return told.strftime(how.replace("%f", "%S.") + f"{told.microsecond // 1000:03d}")
+
+    def connected(connection: object, _record: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.create_function("strftime", 2, strftime)
+
+    event.listen(Pool, "connect", connected)
+
+
 def _be(what: str, env: dict[str, str], log: Path) -> None:
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     os.environ.clear()
     os.environ.update(env)
+    if clock := env.get("DISPATCHER_CLOCK"):
+        _set_clock(Path(clock))
     crashing._armed = env.get(crashing.VARIABLE)  # read when the module was imported, which was in the parent
     adapters.HARNESSES[Fake.name] = "tests.fake:Fake"
     settings = Settings()

@@ -257,7 +257,10 @@ class ActivityOut(Out):
 
 
 class WorkerOut(Out):
-    """A worker process; `runs` are the ids of the runs that it works on, `harnesses` what it found, by their names."""
+    """A worker process; `runs` are the ids of the runs that it works on, `harnesses` what it found, by their names.
+
+    `hindrance` says why it takes no new runs; empty where it does.
+    """
 
     name: str
     host: str
@@ -266,6 +269,7 @@ class WorkerOut(Out):
     runs_at_once: int
     harnesses: dict[str, Any]
     sandboxes: dict[str, Any]
+    hindrance: str
     started_at: datetime
     seen_at: datetime
     alive: bool

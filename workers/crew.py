@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session as Db
 from sqlmodel import col, select
 
-from dispatcher import leases, logs, runs
+from dispatcher import leases, logs, roster, runs
 from dispatcher.crashing import point
 from dispatcher.errors import DispatcherError, FenceLost
 from dispatcher.models import Run, Ticket
 from dispatcher.prompts import parse_workflow
+from dispatcher.room import shortage
 from dispatcher.transitions import move_run, write_run
 from workers import finishing, workspace
 from workers.attempt import attempt
@@ -44,6 +47,7 @@ class Crew:
         self._claiming = asyncio.Lock()
         self._closing = False
         self._silence = Silence(hands.settings.lease_seconds)
+        self._short = ""
 
     @property
     def busy(self) -> int:
@@ -54,7 +58,7 @@ class Crew:
         """Claim that run, or as many of the oldest queued ones as there is room for."""
         settings = self._hands.settings
         async with self._claiming:
-            while not self._closing and self.busy < settings.runs_at_once:
+            while not self._closing and self.busy < settings.runs_at_once and await self._has_room():
                 run = await self._hands.write(runs.claim, self._hands.name, settings.lease_seconds, run_id)
                 if run is None:
                     return
@@ -62,6 +66,15 @@ class Crew:
                 self._hold(run, resuming=False)
                 if run_id is not None:
                     return
+
+    async def _has_room(self) -> bool:
+        """Whether the disk has room for a new run; told where it changes, and the runs in hand go on."""
+        short = await asyncio.to_thread(shortage, self._hands.settings)
+        if bool(short) != bool(self._short):
+            log.warning("no new runs: %s", short) if short else log.warning("new runs are taken again")
+            await self._hands.write(roster.report_hindrance, self._hands.name, short)
+            self._short = short
+        return not short
 
     async def take_over(self) -> None:
         """Take what dead workers left: finish what was being finished, continue what was running."""
@@ -139,6 +152,11 @@ class Crew:
         except asyncio.CancelledError:
             await asyncio.shield(self._hand_back(run))
             raise
+        except OperationalError as error:
+            # Not the run's fault, and nothing of it is lost: it goes on from where it is, here or with another worker.
+            log.warning("run %s is let go: the database was away too long (%s)", run.id, str(error.orig).strip())
+            with contextlib.suppress(OperationalError):  # then its lease ends by itself
+                await self._hand_back(run)
         except Exception as error:
             log.exception("run %s failed in the dispatcher itself", run.id)
             await self._fail(run, error)

@@ -50,7 +50,7 @@ async def test_ready_as_long_as_the_database_answers(tmp_path: Path) -> None:
     async with open_web(f"sqlite:///{tmp_path / 'dispatcher.db'}", tmp_path / "data") as web:
         assert (await web.anonymous.get("/healthz")).text == "ok\n"
         ready = await web.anonymous.get("/readyz")
-        assert (ready.status_code, ready.json()) == (200, {"database": "ok", "redis": "none"})
+        assert (ready.status_code, ready.json()) == (200, {"database": "ok", "redis": "none", "disk": "ok"})
         assert (await web.anonymous.get("/metrics")).status_code in (303, 401)
         with web.database.engine.begin() as connection:
             connection.execute(text("ALTER TABLE alembic_version RENAME TO gone"))
