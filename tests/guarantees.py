@@ -20,6 +20,7 @@ GUARANTEES = (
     "an endpoint that restarts does not fail a run",
     "the agent writes only its workspace, and reaches only its endpoint",
     "no key inside",
+    "what a run tells holds no secret",
     "the worktree cannot turn git on the host",
     "a webhook counts once and only if signed",
     "what is owed to GitHub stands there once",

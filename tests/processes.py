@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
@@ -24,6 +25,7 @@ from dispatcher.settings import Settings
 from tests.fake import Fake
 
 _CONTEXT = multiprocessing.get_context("forkserver")
+_numbers = itertools.count(1)
 _CONTEXT.set_forkserver_preload(["tests.processes", "workers.main", "web.main", "dispatcher.commands.up", "dispatcher.entry"])
 
 
@@ -65,12 +67,13 @@ class Started:
 
 
 @contextmanager
-def started(what: str, settings: Settings, *, at: str = "", log: Path | None = None, **changed: object) -> Iterator[Started]:
+def started(what: str, settings: Settings, *, at: str = "", **changed: object) -> Iterator[Started]:
     """`worker` or `web`, with those settings; `at` is a crash point. Asked to end at the end, if it still lives."""
     given = {"home": settings.home, "database_url": settings.database, "redis_url": settings.redis_url} | changed
     env = dict(os.environ) | {f"DISPATCHER_{name.upper()}": str(value) for name, value in given.items()}
     env |= {crashing.VARIABLE: at} if at else {}
-    log = log or settings.home / f"{what}.log"
+    log = settings.home / f"{what}-{next(_numbers)}.log"
+    log.touch()
     process = _CONTEXT.Process(target=_be, args=(what, env, log), name=what)
     process.start()
     made = Started(process, log)

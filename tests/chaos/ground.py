@@ -33,6 +33,9 @@ from workers.process import MARKER
 SHORT = {"sweep_seconds": 0.1, "grace_seconds": 1, "follow_seconds": 0.01, "github_seconds": 0.1, "endpoint_patience": 1}
 DYING = {"lease_seconds": 0.4}
 """Of a worker that is to die: its runs are soon another's."""
+PLAIN = ("echo x >> a.txt", "say Done.")
+WAITS = ("say begun", 'while ! test -e "$HOME/go"; do sleep 0.05; done', *PLAIN)
+"""An agent that works until it is let go."""
 SETTLED = ("review", "blocked", "done", "cancelled", "backlog")
 
 
@@ -93,6 +96,11 @@ class Ground(House):
         found = self._look(lambda db, ticket: runs.list_runs(db, ticket=ticket), key)
         return list(reversed(found))
 
+    def count_ended(self) -> int:
+        """How many runs have ended, of all tickets."""
+        with self.database.reading() as db:
+            return len([run for run in db.exec(select(Run)) if run.ended_at is not None])
+
     def git(self, *args: str) -> str:
         done = subprocess.run(["git", *args], cwd=self.repository, check=True, capture_output=True, text=True)
         return done.stdout.strip()
@@ -104,6 +112,11 @@ class Ground(House):
             told += [f"run {row.id} {row.state} {row.summary}" for row in db.exec(select(Run).order_by(Run.id))]
         logs = [f"--- {path.name}\n{path.read_text(errors='replace')[-3000:]}" for path in self.settings.home.glob("*.log")]
         return "\n".join([*told, *logs])
+
+    def go(self, *keys: str) -> None:
+        """Let agents that wait go on."""
+        for key in keys:
+            (Path(self.workspace(key).home) / "go").touch()
 
     def clear(self) -> None:
         """Away with all tickets, whatever a test left of them."""

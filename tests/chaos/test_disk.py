@@ -13,13 +13,12 @@ import pytest
 from sqlmodel import select
 
 from dispatcher.models import Worker
-from tests.chaos.ground import Ground, ground
+from tests.chaos.ground import PLAIN, WAITS, Ground, ground
 
 pytestmark = pytest.mark.guarantee("a full disk stops new work, not old truth")
 SIZE = 32 * 1024 * 1024
 FLOOR = 0.016
 """Gigabytes: half of it."""
-PLAIN = ("echo x >> a.txt", "say Done.")
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ def here(disk: Path, tmp_path: Path, repository: Path) -> Iterator[Ground]:
 
 
 def _fill(disk: Path, leave: int) -> Path:
-    """Leave so many bytes free, or none at all."""
+    """Leave so many bytes free."""
     filler = disk / "filler"
     room = os.statvfs(disk)
     with filler.open("wb") as file:
@@ -56,13 +55,13 @@ def _fill(disk: Path, leave: int) -> Path:
 
 
 def test_below_the_floor_no_new_run_begins_and_the_others_go_on(here: Ground, disk: Path, tmp_path: Path) -> None:
-    running = here.file("say begun", "while ! test -e go; do sleep 0.05; done", "rm go", *PLAIN)
+    running = here.file(*WAITS)
     with here.worker(free_gb=FLOOR) as worker, here.web(free_gb=FLOOR) as client:
         here.until(lambda: here.run(running).state == "running" and Path(here.workspace(running).path, ".git").exists())
         filler = _fill(disk, 8 * 1024 * 1024)
         waiting = here.file(*PLAIN)
         here.until(lambda: _hindrance(here))
-        (Path(here.workspace(running).path) / "go").touch()
+        here.go(running)
         here.until(lambda: here.ticket(running).state == "review")
         assert here.ticket(waiting).state == "queued" and "no new runs: 0.0" in worker.said()
         assert "new runs begin at 0.016 GB" in client.get("/workers").json()[0]["hindrance"]
@@ -80,7 +79,7 @@ def test_with_not_a_byte_left_what_is_recorded_is_read_and_work_goes_on_afterwar
         assert here.settled(key) == "review"
     with here.web(free_gb=FLOOR) as client, here.worker(free_gb=FLOOR, lease_seconds=1) as worker:
         here.until(lambda: "takes up to" in worker.said())
-        filler = _fill(disk, 0)
+        filler = _fill(disk, 256 * 1024)
         _stuff(disk)
         for path in (f"/tickets/{key}", "/tickets", f"/tickets/{key}/diff", f"/runs/{here.run(key).id}"):
             assert client.get(path).status_code == 200, path

@@ -12,8 +12,7 @@ from sqlmodel import select
 
 from dispatcher.models import Review
 from dispatcher.upkeep import tidy
-from tests.chaos.ground import Ground, ground
-from tests.chaos.test_run_steps import PLAIN
+from tests.chaos.ground import PLAIN, Ground, ground
 from tests.gitting import commit
 
 pytestmark = pytest.mark.guarantee("every step may die")

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from dispatcher.models import Project
-from tests.chaos.ground import Ground, ground
+from tests.chaos.ground import PLAIN, Ground, ground
 
-PLAIN = ("echo x >> a.txt", "say Done.")
 SLOW = ("say begun", "sleep 0.3", "echo x >> a.txt", "say Done.")
 HALF = ("test -f half || { touch half; say begun; sleep 60; }", "rm half", *PLAIN)
 COMMITS = ("echo x >> a.txt", "git add a.txt && git commit -q -m Mine", "say Done.")
@@ -76,6 +75,21 @@ def test_killed_at_each_step_of_a_run(here: Ground, step: Step) -> None:
     if step.resumes:
         assert here.run(key).resume == "fake-1"
     here.whole(key)
+
+
+@pytest.mark.guarantee("every step may die")
+@pytest.mark.guarantee("a lost run continues, it does not start over")
+@pytest.mark.parametrize("point", ["run.claimed", "run.items_written", "run.branch_moved"])
+def test_killed_and_continued_on_postgresql(tmp_path: Path, postgres_url: str, repository: Path, point: str) -> None:
+    with ground(tmp_path, postgres_url, repository) as here:
+        key = here.file(*SLOW)
+        with here.worker(at=point) as first:
+            assert first.ended() == -signal.SIGKILL
+        with here.worker():
+            assert here.settled(key) == "review"
+        assert here.run(key).resume == ("fake-1" if point == "run.items_written" else None)
+        _one_piece_of_work(here, key, 1)
+        here.whole(key)
 
 
 @pytest.mark.guarantee("every step may die")

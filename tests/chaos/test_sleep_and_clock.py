@@ -13,11 +13,10 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.chaos.ground import Ground, ground
+from tests.chaos.ground import WAITS, Ground, ground
 from tests.house import House
 
 pytestmark = pytest.mark.guarantee("a clock that is set, and a sleep, lose no run")
-WAITS = ("say begun", "while ! test -e go; do sleep 0.05; done", "rm go", "echo x >> a.txt", "say Done.")
 DAY = 86_400
 SECONDS = 2.0
 
@@ -40,7 +39,7 @@ def test_everything_sleeps_for_longer_than_a_lease(tmp_path: Path, repository: P
                 _signal(asleep, signal.SIGSTOP)
                 time.sleep(SECONDS * 1.5)
                 _signal(asleep, signal.SIGCONT)
-                _go(here, keys)
+                here.go(*keys)
                 assert {here.settled(key) for key in keys} == {"review"}
         assert [run.state for key in keys for run in here.runs(key)] == ["succeeded", "succeeded"], "the same two runs"
         here.whole(*keys)
@@ -58,7 +57,7 @@ def test_the_databases_clock_is_set_while_a_run_is_under_way(here: Ground, moved
         _move_clock(here, moved)
         here.until(lambda: "the database's clock moved by" in first.said())
         time.sleep(SECONDS / 2)
-        _go(here, [key])
+        here.go(key)
         assert here.settled(key) == "review"
         assert first.alive and second.alive
         # And it works on: what is filed now is claimed, by the clock as it is.
@@ -70,11 +69,6 @@ def test_the_databases_clock_is_set_while_a_run_is_under_way(here: Ground, moved
 
 def _begun(here: House, keys: list[str]) -> int:
     return sum(here.run(key).state == "running" for key in keys)
-
-
-def _go(here: House, keys: list[str]) -> None:
-    for key in keys:
-        (Path(here.workspace(key).path) / "go").touch()
 
 
 def _signal(pids: list[int], number: signal.Signals) -> None:

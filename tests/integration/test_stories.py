@@ -59,6 +59,7 @@ def test_a_question_is_asked_and_answered(site: Site, harness: str) -> None:
     site.cli("discard", key, "--yes")
 
 
+@pytest.mark.guarantee("an endpoint that restarts does not fail a run")
 @pytest.mark.parametrize("harness", NAMES)
 def test_an_endpoint_that_goes_down_and_comes_back_fails_nothing(site: Site, harness: str) -> None:
     site.play(FIX, Say("Done after all."))
