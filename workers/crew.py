@@ -46,7 +46,7 @@ class Crew:
         self._held: dict[int, Held] = {}
         self._claiming = asyncio.Lock()
         self._closing = False
-        self._silence = Silence(hands.settings.lease_seconds)
+        self._silence = Silence(hands.settings.lease_seconds, hands.settings.sweep_seconds)
         self._short = ""
 
     @property

@@ -24,11 +24,13 @@ class Silence:
     then it counts whether the worker's heartbeat changes, as in Kubernetes' leader election (`observedTime` in client-go).
     """
 
-    def __init__(self, lease_seconds: float) -> None:
+    def __init__(self, lease_seconds: float, look_seconds: float = 2.0) -> None:
         self._lease = lease_seconds
+        self._every = look_seconds
         self._last: tuple[datetime, float] | None = None
         self._trusted_from = 0.0
         self._beats: dict[str, tuple[datetime | None, float]] = {}
+        self._late: dict[int | None, tuple[datetime | None, float]] = {}
 
     def over(self, now: datetime, tick: float, held: Iterable[Run], beats: Mapping[str, datetime]) -> list[Run]:
         """The runs in `held` whose worker is gone.
@@ -40,6 +42,9 @@ class Silence:
             self._beats.clear()
         runs = list(held)
         self._watch({run.worker or "" for run in runs}, tick, beats)
+        late = {run.id: run.lease_until for run in runs if run.lease_until is not None and run.lease_until < now}
+        seen = self._late
+        self._late = {id: seen[id] if id in seen and seen[id][0] == until else (until, tick) for id, until in late.items()}
         return [run for run in runs if self._is_over(run, now, tick)]
 
     def _jumped(self, now: datetime, tick: float) -> bool:
@@ -47,7 +52,7 @@ class Silence:
         if last is None:
             return False
         passed, moved = tick - last[1], (now - last[0]).total_seconds()
-        if max(passed, abs(moved - passed)) <= max(self._lease / 2, LEAST):
+        if max(passed - self._every, abs(moved - passed)) <= max(self._lease / 2, LEAST):
             return False
         log.warning(
             "the database's clock moved by %.0f s in %.0f s of ours: leases count again in %.0f s", moved, passed, self._lease
@@ -65,7 +70,8 @@ class Silence:
         if run.lease_until is None:
             return False
         if run.lease_until < now:
-            return tick >= self._trusted_from
+            # However often clocks jump: what nobody has renewed for a lease of our own time is over.
+            return tick >= min(self._trusted_from, self._late[run.id][1] + self._lease)
         # Later than any lease of now can end. Leases may differ between workers, so it alone proves nothing.
         beyond = run.lease_until > now + 2 * timedelta(seconds=self._lease)
         return beyond and tick - self._beats[run.worker or ""][1] > max(self._lease, ALIVE_SECONDS)

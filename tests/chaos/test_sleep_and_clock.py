@@ -18,7 +18,7 @@ from tests.house import House
 
 pytestmark = pytest.mark.guarantee("a clock that is set, and a sleep, lose no run")
 DAY = 86_400
-SECONDS = 2.0
+SECONDS = 1.2
 
 
 @pytest.fixture

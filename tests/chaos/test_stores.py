@@ -20,7 +20,7 @@ from dispatcher.embedded import EmbeddedRedis
 from dispatcher.queue import QUEUE, Bell
 from tests.chaos.ground import PLAIN, WAITS, Ground, ground
 
-AWAY = 3.0
+AWAY = 2.0
 """Seconds."""
 
 

@@ -54,6 +54,17 @@ def test_after_a_jump_those_that_live_have_the_time_to_renew(clock: float, tick:
     assert found.index(True) * 2 == LEASE, "a dead worker's run is taken one lease later"
 
 
+def test_a_machine_so_busy_that_every_look_is_late_still_takes_over() -> None:
+    seen = Seen()
+    found = [seen.at(look, look, until=10) for look in range(0, 200, 20)]
+    assert found.index(True) * 20 <= 20 + 2 * LEASE
+
+
+def test_looks_that_are_as_rare_as_leases_are_no_jumps() -> None:
+    silence = Silence(3.0, 2.0)
+    assert [bool(silence.over(NOW + timedelta(seconds=t), t, [held(3)], {})) for t in (0, 2, 4)] == [False, False, True]
+
+
 def test_a_clock_that_was_put_back_does_not_keep_a_dead_workers_run_for_a_day() -> None:
     seen = Seen()
     assert not seen.at(0, 0, until=25)
