@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import time
@@ -23,12 +22,12 @@ QUICK = ("echo x >> a.txt", "say Done.")
 
 async def recovery(folder: Path) -> list[Figure]:
     """From kill -9 of a worker to the harness's new start on another: lease and sweeper as they are by default."""
-    return await asyncio.to_thread(_recovery, folder)
+    return _recovery(folder)
 
 
 async def outage(folder: Path) -> list[Figure]:
     """Kill -9 of web app, workers and Redis at once, with tickets queued and running; all end exactly once."""
-    return await asyncio.to_thread(_outage, folder)
+    return _outage(folder)  # here, for Redis ends with the thread that starts it
 
 
 def _recovery(folder: Path) -> list[Figure]:
