@@ -12,7 +12,7 @@ from dispatcher.embedded import EmbeddedRedis
 from dispatcher.models import Endpoint
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.ground import IDENTITY, repository
-from tests.chaos.ground import Ground, ground
+from tests.chaos.ground import ground
 from tests.processes import started, wait_until
 
 QUEUED, RUNNING = 100, 8
@@ -35,7 +35,7 @@ def _recovery(folder: Path) -> list[Figure]:
     with ground(folder, "", repository(folder / "repo")) as here:
         key = here.file(*WORK)
         with started("worker", here.settings) as first:
-            here.until(lambda: _begun(here, key))
+            here.until(lambda: here.begun(key))
             with started("worker", here.settings) as second:
                 wait_until(lambda: "takes up to" in second.said())
                 killed = time.monotonic()
@@ -59,7 +59,7 @@ def _outage(folder: Path) -> list[Figure]:
         with ExitStack() as stack:
             changed = {"redis_url": redis.url, "runs_at_once": RUNNING // 2}
             processes = [stack.enter_context(started(what, here.settings, **changed)) for what in ("web", "worker", "worker")]
-            here.until(lambda: all(_begun(here, key) for key in running), 60)
+            here.until(lambda: all(here.begun(key) for key in running), 60)
             queued = [here.file(*QUICK) for _ in range(QUEUED)]
             os.kill(redis.pid or 0, signal.SIGKILL)
             for one in processes:
@@ -81,8 +81,3 @@ def _outage(folder: Path) -> list[Figure]:
         Figure(what, len(wrong), 0, "tickets", ", ".join(wrong)),
         Figure("until all of them were in review again", seconds, 180, "s", "a lease of 30 s is part of it"),
     ]
-
-
-def _begun(here: Ground, key: str) -> bool:
-    run = here.run(key)
-    return run.state == "running" and "begun" in (here.settings.runs / str(run.id) / "stdout").read_text()

@@ -59,8 +59,8 @@ def test_below_the_floor_no_new_run_begins_and_the_others_go_on(here: Ground, di
     with here.worker(free_gb=FLOOR) as worker, here.web(free_gb=FLOOR) as client:
         here.until(lambda: here.run(running).state == "running" and Path(here.workspace(running).path, ".git").exists())
         filler = _fill(disk, 8 * 1024 * 1024)
-        waiting = here.file(*PLAIN)
         here.until(lambda: _hindrance(here))
+        waiting = here.file(*PLAIN)
         here.go(running)
         here.until(lambda: here.ticket(running).state == "review")
         assert here.ticket(waiting).state == "queued" and "no new runs: 0.0" in worker.said()

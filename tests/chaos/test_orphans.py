@@ -60,7 +60,7 @@ def test_a_tree_that_will_not_end_is_ended_with_its_run(here: Ground) -> None:
 def test_a_tree_whose_worker_is_killed_is_ended_and_its_run_goes_on(here: Ground) -> None:
     key = here.file(*TREE)
     with here.worker(**DYING) as first:
-        here.until(lambda: len(_napping()) == 3 and _told(here, key))
+        here.until(lambda: len(_napping()) == 3 and here.begun(key))
         first.kill()
     place = here.workspace(key)
     with here.worker():
@@ -79,7 +79,7 @@ def test_a_worker_that_is_asked_to_end(shared: Ground, times: int) -> None:
     key = shared.file(*TREE)
     database = shared.settings.home / "dispatcher.db"
     with shared.worker(**DYING) as worker, closing(sqlite3.connect(database, isolation_level=None)) as other:
-        shared.until(lambda: len(_napping()) == 3 and _told(shared, key))
+        shared.until(lambda: len(_napping()) == 3 and shared.begun(key))
         if times == 2:
             other.execute("BEGIN IMMEDIATE")  # it cannot hand the run back, and would wait for that
         worker.signal(signal.SIGTERM)
@@ -98,7 +98,3 @@ def test_a_worker_that_is_asked_to_end(shared: Ground, times: int) -> None:
 def _napping() -> list[str]:
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
     return [line for line in listed if line == NAP]
-
-
-def _told(here: Ground, key: str) -> bool:
-    return here.run(key).state == "running" and "begun" in (here.settings.runs / str(here.run(key).id) / "stdout").read_text()
