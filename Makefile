@@ -4,7 +4,7 @@
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 .SHELLFLAGS := -euc
-.PHONY: help setup setup-test demo test lint bench lock clean
+.PHONY: help setup setup-test demo test guarantees lint bench lock clean
 
 HARNESS ?= opencode
 ARGS ?=
@@ -32,7 +32,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE VIRTUAL_ENV CONDA_PREFIX 
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do
-	  printf '  make %-8s %s\n' "$$name" "$$text"
+	  printf '  make %-10s %s\n' "$$name" "$$text"
 	done
 
 setup: .venv/ready ## all that the dispatcher needs, into .venv (seconds; later starts find it done)
@@ -46,6 +46,9 @@ demo: .venv/ready ## a ticket from board to review with a real agent and a scrip
 
 test: .venv/ready-test ## all tests, with servers and harnesses of their own; ARGS="tests/unit -k name"
 	@exec $(BIN)/python -m pytest $(or $(ARGS),$(PARALLEL))
+
+guarantees: .venv/ready-test ## what must never happen, tried: each guarantee with what was tried and what was lost
+	@exec $(BIN)/python -m pytest -m guarantee $(or $(ARGS),-q $(PARALLEL))
 
 lint: .venv/ready-test ## ruff and mypy
 	@$(BIN)/python -m ruff check .

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, insert, inspect, text
@@ -16,6 +17,7 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlmodel import Session, SQLModel
 
+from dispatcher.crashing import point
 from dispatcher.errors import DatabaseDown, Invalid
 from dispatcher.models import User, utcnow
 
@@ -27,6 +29,8 @@ _SCHEMA_LOCK = 8_484_002
 """Held while the schema is made or brought forward, so that of several processes that start at once one does it."""
 
 _SQLITE_BUSY_SECONDS = 30
+_IDLE_SECONDS = 10
+"""Our transactions do nothing but statements; one that says nothing for so long has lost its process."""
 
 
 class Database:
@@ -49,6 +53,8 @@ class Database:
             yield db
             db.commit()
             rings, cursor = db.info.pop("rings", []), db.info.pop("cursor", 0)
+        if rings:
+            point("doorbell.silent")
         if self.after_commit is not None and (rings or cursor):
             self.after_commit(rings, cursor)
 
@@ -104,9 +110,11 @@ def _engine(url: str) -> Engine:
             f"{url!r} is not a database URL", "set DISPATCHER_DATABASE_URL to sqlite:///FILE or postgresql+psycopg://..."
         ) from error
     if backend == "postgresql":
-        return create_engine(
+        engine = create_engine(
             make_url(url).set(drivername="postgresql+psycopg"), pool_size=10, max_overflow=30, pool_pre_ping=True
         )
+        event.listen(engine, "connect", _prepare_postgresql)
+        return engine
     if backend != "sqlite":
         raise Invalid(
             f"{backend} is not supported", "set DISPATCHER_DATABASE_URL to sqlite:///FILE or postgresql+psycopg://..."
@@ -119,6 +127,13 @@ def _engine(url: str) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _prepare_postgresql(connection: psycopg.Connection, _record: Any) -> None:
+    """Let the server end a transaction whose process is frozen or out of reach: else it holds its locks for as long."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'".encode())
+    connection.commit()
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

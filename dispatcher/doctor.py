@@ -23,6 +23,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlmodel import select
 
+from dispatcher import room
 from dispatcher.cgroups import CONTROLLERS, Controller, places_here
 from dispatcher.client import answers, running_server
 from dispatcher.db import Database, migration_config
@@ -40,8 +41,8 @@ OLDEST_GIT = (2, 38)
 """The first with `git merge-tree --write-tree`, which merges without a checkout (its release notes)."""
 FRESH_SECONDS = 20.0
 """A worker whose heartbeat is older is not running; it beats every 5 s."""
-LITTLE_DISK = 2_000_000_000
-NO_DISK = 200_000_000
+LITTLE_DISK = 2.0
+"""Gigabytes."""
 ENDPOINT_SECONDS = 4.0
 
 
@@ -92,11 +93,14 @@ def _folder(settings: Settings) -> Finding:
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         fix = "mend its permissions, or name another folder by DISPATCHER_HOME"
         return Finding(what="data folder", state="problem", text=f"{there} cannot be written to", fix=fix)
-    free = shutil.disk_usage(there).free
-    text = f"{home}, {free / 1e9:.1f} GB free" + ("" if there == home else " (made at the first start)")
+    free = room.free(settings)
+    text = f"{home}, {free:.1f} GB free" + ("" if there == home else " (made at the first start)")
+    if why := room.shortage(settings):
+        fix = "make room, or see what goes: dispatcher upkeep --dry-run; no new run begins before"
+        return Finding(what="data folder", state="problem", text=why, fix=fix)
     if free < LITTLE_DISK:
         fix = "make room: worktrees and harnesses need some GB; or name another folder by DISPATCHER_HOME"
-        return Finding(what="data folder", state="problem" if free < NO_DISK else "warning", text=text, fix=fix)
+        return Finding(what="data folder", state="warning", text=text, fix=fix)
     return Finding(what="data folder", state="ok", text=text)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import text, update
 from sqlmodel import Session, col, select
 
 from dispatcher.errors import FenceLost
-from dispatcher.models import Run
+from dispatcher.models import Run, Worker
 from dispatcher.states import HELD_RUN
 
 
@@ -33,10 +34,19 @@ def renew(db: Session, held: dict[int, int], seconds: float) -> set[int]:
     return lost
 
 
-def expired(db: Session) -> list[Run]:
-    """The runs whose worker has been silent for longer than its lease."""
-    query = select(Run).where(col(Run.state).in_(HELD_RUN), col(Run.lease_until) < now(db))
-    return list(db.exec(query))
+class Held(NamedTuple):
+    """The runs that workers have in hand, with the database's time and each worker's last heartbeat."""
+
+    now: datetime
+    runs: list[Run]
+    beats: dict[str, datetime]
+
+
+def held(db: Session) -> Held:
+    """What there is to judge by whose worker is gone."""
+    runs = list(db.exec(select(Run).where(col(Run.state).in_(HELD_RUN))))
+    query = select(Worker).where(col(Worker.name).in_({run.worker for run in runs}))
+    return Held(now(db), runs, {one.name: one.seen_at for one in db.exec(query)} if runs else {})
 
 
 def check(db: Session, run_id: int, fence: int) -> Run:

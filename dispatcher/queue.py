@@ -13,6 +13,8 @@ from arq.connections import ArqRedis
 from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
+from dispatcher.crashing import point
+
 QUEUE = "dispatcher:rings"
 FEED = "dispatcher:feed"
 RINGS = "dispatcher:rung"
@@ -60,6 +62,7 @@ class Bell:
         """Ring for one run: as a job, which waits for a worker, and aloud, for those that listen now."""
         await self.redis.enqueue_job(JOB, run_id, _job_id=f"run:{run_id}")
         await self.redis.publish(RINGS, str(run_id))
+        point("doorbell.rung")
 
     async def flush(self) -> None:
         """Wait until what was given to `after_commit` so far is sent."""

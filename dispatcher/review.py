@@ -16,6 +16,7 @@ from sqlmodel import Session, col, select
 from dispatcher import activity, board, drafts, remarks, runs
 from dispatcher.blockers import advice
 from dispatcher.changes import Diff, compare
+from dispatcher.crashing import point
 from dispatcher.db import Database
 from dispatcher.errors import Conflict, DispatcherError, Invalid, MergeConflict
 from dispatcher.git import Repository
@@ -77,9 +78,12 @@ def approve(
         with database.transaction() as db:
             text = _block(db, key, case, target, error)
         raise MergeConflict(text, error.files, advice("conflict", case.ticket.key)) from error
+    point("review.merge_made")
     land(repository, case.place.target, target, merged, ours=Path(case.place.path).parent.parent)
+    point("review.landed")
     with database.transaction() as db:
         ticket = _record(db, key, case, merged=merged, base=base, body=message)
+    point("review.recorded")
     _tidy(case)
     return ticket
 
@@ -101,6 +105,7 @@ def send_back(
         case = look(db, board.get_ticket(db, key))
     quoted = drafts.quoted(case, comments)
     keep_reviewed(case.repository, case.place, [case.place.head_sha])
+    point("review.head_kept")
     with database.transaction() as db:
         return request_changes(db, board.get_ticket(db, key), body, quoted, with_drafts=with_drafts, head=head)
 
@@ -167,8 +172,10 @@ def discard(database: Database, key: str) -> Ticket:
             board.cancel(db, ticket)
         place = workspace_of(db, ticket)
         project = db.get_one(Project, ticket.project_id)
+    point("discard.cancelled")
     if place is not None:
         remove_workspace(project, place)
+    point("discard.removed")
     with database.transaction() as db:
         ticket = board.get_ticket(db, key)
         place = workspace_of(db, ticket)

@@ -47,6 +47,16 @@ def report_sandboxes(db: Session, name: str, sandboxes: dict[str, str]) -> None:
         db.add(row)
 
 
+def report_hindrance(db: Session, name: str, why: str) -> None:
+    """Keep why a worker takes no new runs; empty where it takes them again."""
+    row = db.get(Worker, name)
+    if row is not None and row.hindrance != why:
+        if bool(row.hindrance) != bool(why):
+            activity.record(db, "worker.hindered" if why else "worker.unhindered", name=name, why=why)
+        row.hindrance = why
+        db.add(row)
+
+
 def _let_fade(db: Session) -> None:
     old = utcnow() - timedelta(seconds=FADE_SECONDS)
     db.execute(delete(Worker).where(col(Worker.seen_at) < old, col(Worker.name).not_in(_holders())))

@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     run_memory_gb: float = Field(0, ge=0, description="gigabytes of memory that one run may use; 0: as much as there is")
     run_processes: int = Field(4096, ge=0, description="processes and threads that one run may have; 0: any number")
     lost_retries: int = Field(3, ge=0, description="how often a run lost with its worker is started again by itself")
+    free_gb: float = Field(
+        0.5, ge=0, description="gigabytes that have to be free in the data folder for a run to begin; 0: none"
+    )
     sandbox: Literal["strict", "landlock", "none"] = Field(
         "strict", description="the sandbox of new projects: strict, landlock or none"
     )

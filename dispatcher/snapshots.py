@@ -9,6 +9,7 @@ Submodules that the project has stay at the commit that the branch has for them.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import adapters
+from dispatcher.crashing import point
 from dispatcher.errors import GitFailed
 from dispatcher.git import Answer, Person, Repository
 from dispatcher.merging import merge_trees
@@ -31,6 +33,7 @@ LITTER = (
     ".venv/",
     "node_modules/",
     ".DS_Store",
+    ".git.*.new",  # ours, of `write_line`, where it was cut short
 )
 """Ignore patterns of what languages leave behind; a file that is in the branch already is followed all the same."""
 LARGEST = 100_000_000
@@ -43,6 +46,7 @@ MOST_NOTES = 20
 SUBMODULE = b"160000"
 _IGNORED = b"Ignoring path "
 _SEED = b".dispatcher-was-here"
+_BEGUN = re.compile(r"\.\d+\.(\d+(\.lock)?|new)")
 
 
 @dataclass
@@ -65,6 +69,7 @@ def take(tree: Worktree, *, known: str, base: str, merging: str | None, message:
     """
     snapshot = Snapshot(known)
     branch, parent = _parent(tree, known, base, snapshot)
+    _forget_begun(tree.index)
     work = tree.index.with_name(f"{tree.index.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         written, notes = _write_tree(tree, work, parent, known, base)
@@ -79,8 +84,10 @@ def take(tree: Worktree, *, known: str, base: str, merging: str | None, message:
             parents = [parent] if second is None else [parent, second]
             snapshot.head = tree.repository.make_commit(written, parents, message, author)
             snapshot.made = True
+            point("run.commit_made")
         if snapshot.head != branch:
             tree.repository.set_branch(tree.branch, snapshot.head, branch, "dispatcher: snapshot")
+            point("run.branch_moved")
         work.replace(tree.index)
     finally:
         work.unlink(missing_ok=True)
@@ -89,6 +96,13 @@ def take(tree: Worktree, *, known: str, base: str, merging: str | None, message:
         conclude(tree)
         share_index(tree)
     return snapshot
+
+
+def _forget_begun(index: Path) -> None:
+    """Remove what snapshots have left that were cut short, git's locks on it too. Whoever has the run is alone at it."""
+    for path in index.parent.glob(f"{index.name}.*"):
+        if _BEGUN.fullmatch(path.name.removeprefix(index.name)):
+            path.unlink(missing_ok=True)
 
 
 def unresolved(repository: Repository, ours: str, theirs: str, tree: str) -> list[str]:

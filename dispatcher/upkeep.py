@@ -18,11 +18,14 @@ from sqlmodel import col, func, select
 
 from dispatcher.db import Database
 from dispatcher.errors import DispatcherError
-from dispatcher.models import Activity, Run, Ticket, Workspace, utcnow
+from dispatcher.git import open_repository
+from dispatcher.models import Activity, Project, Run, Ticket, Workspace, utcnow
+from dispatcher.places import BRANCHES, worktree_of
+from dispatcher.removal import keep_head
 from dispatcher.review import discard
 from dispatcher.settings import Settings
 from dispatcher.states import LIVE_RUN
-from dispatcher.worktrees import remove_folder
+from dispatcher.worktrees import remove, remove_folder
 
 NOISE = ("run.items", "run.progress")
 """Entries of the feed that a page needs in the moment only; what they told of is in the runs and their transcripts."""
@@ -72,7 +75,8 @@ def tidy(database: Database, settings: Settings, *, dry: bool = False, now: date
     gone: list[Spare] = []
     failed: list[tuple[Spare, str]] = []
     closed = _closed(database, settings, now)
-    for spare in (*_logs(database, settings, now), *_homes(database, closed, now), *_feed(database, settings, now)):
+    merged = _merged(database)
+    for spare in (*merged, *_logs(database, settings, now), *_homes(database, closed, now), *_feed(database, settings, now)):
         if dry:
             gone.append(spare)
             continue
@@ -82,6 +86,40 @@ def tidy(database: Database, settings: Settings, *, dry: bool = False, now: date
         except (OSError, DispatcherError) as error:
             failed.append((spare, error.line() if isinstance(error, DispatcherError) else str(error)))
     return Upkeep(gone, failed, _left(closed, now))
+
+
+def _merged(database: Database) -> Iterator[Spare]:
+    """Worktrees and branches of merged tickets, which go with the merge: here are those whose removal was cut short."""
+    query = select(Ticket, Workspace, Project).join(Workspace, col(Workspace.ticket_id) == col(Ticket.id))
+    with database.reading() as db:
+        rows = db.exec(query.join(Project, col(Ticket.project_id) == col(Project.id)).where(Ticket.state == "done"))
+        done = list(rows)
+    branches: dict[str, set[str]] = {}
+    for ticket, place, project in done:
+        if project.path not in branches:
+            branches[project.path] = _branches(project)
+        if Path(place.path).is_dir() or place.branch in branches[project.path]:
+            because = "merged; its removal was cut short"
+            yield Spare("worktree", ticket.key, _size(Path(place.path)), because, _tidying(project, place))
+
+
+def _branches(project: Project) -> set[str]:
+    """The branches of tickets that a repository has; none where it is gone."""
+    try:
+        repository = open_repository(Path(project.path))
+    except DispatcherError:
+        return set()
+    return set(repository.git("for-each-ref", "--format=%(refname:lstrip=2)", f"refs/heads/{BRANCHES}/").text.splitlines())
+
+
+def _tidying(project: Project, place: Workspace) -> Callable[[], object]:
+    def go() -> None:
+        tree = worktree_of(project, place)
+        if tree.repository.commit(tree.ref) is not None:
+            keep_head(tree.repository, place)
+        remove(tree)
+
+    return go
 
 
 def _logs(database: Database, settings: Settings, now: datetime) -> Iterator[Spare]:

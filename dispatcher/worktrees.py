@@ -14,6 +14,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from dispatcher.crashing import point
 from dispatcher.errors import Conflict, GitFailed
 from dispatcher.git import Repository
 from dispatcher.merging import Merged, checked_out, merge_trees
@@ -125,6 +126,7 @@ def remove(tree: Worktree) -> None:
         private = (tree.private, *tree.private.parent.glob(f"{tree.private.name}.*"))
         for folder in (tree.path, _aside(tree), *([admin] if admin is not None else []), *private):
             remove_folder(folder)
+            point("worktree.half_removed")
     except OSError as error:
         raise Conflict(f"{error.filename} cannot be removed: {error.strerror}", "remove it by hand, then try again") from error
     if tree.repository.commit(tree.ref) is not None:
@@ -157,6 +159,7 @@ def lay_merge(tree: Worktree, theirs: str) -> list[str]:
     write_line(_laying(tree), theirs)
     way = ("--reset", "-u", merged.tree) if again else ("-m", "-u", ours, merged.tree)
     repository.git("read-tree", *way, worktree=tree.path, index=tree.index)
+    point("conflict.half_laid")
     _show_conflicts(tree, admin, merged)
     write_line(admin / "MERGE_MSG", f"Merge {theirs[:12]} into {tree.branch}")
     write_line(admin / "MERGE_HEAD", theirs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,11 @@ from dispatcher.embedded import EmbeddedRedis
 from dispatcher.harness_install import install
 from tests import sandboxes
 from tests.board import Board
+from tests.gitting import begin_repository
+from tests.guarantees import pytest_runtest_setup, pytest_terminal_summary
 from tests.servers import postgres
+
+__all__ = ["pytest_runtest_setup", "pytest_terminal_summary"]
 
 PROJECT = Path(__file__).resolve().parent.parent
 HARNESSES = PROJECT / ".dispatcher"
@@ -112,12 +115,7 @@ def harness_binary() -> Callable[[str], Path]:
 @pytest.fixture
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A git repository with one commit on `main`."""
-    folder = tmp_path_factory.mktemp("repository") / "sample"
-    folder.mkdir()
-    (folder / "README.md").write_text("# Sample\n")
-    for command in (["init", "-q", "-b", "main"], ["add", "README.md"], ["commit", "-q", "-m", "Begin"]):
-        subprocess.run(["git", *command], cwd=folder, check=True)
-    return folder
+    return begin_repository(tmp_path_factory.mktemp("repository") / "sample")
 
 
 @pytest.fixture

@@ -20,6 +20,15 @@ def git(folder: Path, *args: str) -> str:
     return done.stdout.decode("utf-8", "surrogateescape").removesuffix("\n")
 
 
+def begin_repository(folder: Path) -> Path:
+    """A new repository with one commit on `main`."""
+    folder.mkdir()
+    (folder / "README.md").write_text("# Sample\n")
+    for command in (["init", "-q", "-b", "main"], ["add", "README.md"], ["commit", "-q", "-m", "Begin"]):
+        git(folder, *command)
+    return folder
+
+
 def commit(folder: Path, message: str = "Change", **files: str) -> str:
     """Write files (`a_txt` is a.txt) and commit all there is."""
     for name, text in files.items():

@@ -92,6 +92,17 @@ class House:
         return self.ticket(key).state
 
 
+def furnish(database: Database, repository: Path, settings: Settings, key: str = "SAMPLE") -> None:
+    """The project, and the agent `coder` at an endpoint where nobody is."""
+    with database.transaction() as db:
+        add_project(db, path=str(repository), key=key, sandbox=settings.sandbox)
+        endpoint = Endpoint(name="local", base_url="http://127.0.0.1:9/v1", model="m", slots=8)
+        db.add(endpoint)
+        db.flush()
+        assert endpoint.id is not None
+        db.add(Agent(name="coder", harness="fake", endpoint_id=endpoint.id))
+
+
 @asynccontextmanager
 async def house(tmp_path: Path, database_url: str, repository: Path, **settings: Any) -> AsyncIterator[House]:
     """A house with the project SAMPLE and the agent `coder`, ended in an orderly way."""
@@ -101,18 +112,13 @@ async def house(tmp_path: Path, database_url: str, repository: Path, **settings:
     database = Database(config.database)
     database.migrate()
     with installed(home):
-        with database.transaction() as db:
-            add_project(db, path=str(repository), key="SAMPLE", sandbox=config.sandbox)
-            endpoint = Endpoint(name="local", base_url="http://127.0.0.1:9/v1", model="m", slots=8)
-            db.add(endpoint)
-            db.flush()
-            assert endpoint.id is not None
-            db.add(Agent(name="coder", harness="fake", endpoint_id=endpoint.id))
-        made = House(config, database, Hands(config, database, Gateway(), "w0"))
-        try:
-            yield made
-        finally:
-            for crew in made.crews:
-                await crew.close()
-            await asyncio.get_running_loop().shutdown_default_executor()  # what was cancelled may still hold a connection
-            database.close()
+        furnish(database, repository, config)
+        async with Gateway() as gateway:
+            made = House(config, database, Hands(config, database, gateway, "w0"))
+            try:
+                yield made
+            finally:
+                for crew in made.crews:
+                    await crew.close()
+                await asyncio.get_running_loop().shutdown_default_executor()  # what was cancelled may still hold a connection
+                database.close()

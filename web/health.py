@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import PlainTextResponse, Response
 
 from dispatcher.metrics import exposition
+from dispatcher.room import shortage
 from web.errors import AsciiJSON
 from web.site import Here, Site
 
@@ -43,13 +44,17 @@ async def redis_state(site: Here) -> Redis:
 
 @router.get("/readyz")
 async def ready(site: Here, redis: Annotated[Redis, Depends(redis_state)]) -> Response:
-    """200 while requests can be served, which takes the database; 503 otherwise, with what is missing."""
+    """200 while requests can be served, which takes the database; 503 otherwise, with what is missing.
+
+    A disk that is short of room stops new runs, and nothing else.
+    """
     try:
         await run_in_threadpool(_look, site)
         database = "ok"
     except SQLAlchemyError:
         database = "away"
-    return AsciiJSON({"database": database, "redis": redis}, 200 if database == "ok" else 503)
+    disk = "short" if await run_in_threadpool(shortage, site.settings) else "ok"
+    return AsciiJSON({"database": database, "redis": redis, "disk": disk}, 200 if database == "ok" else 503)
 
 
 @router.get("/metrics")

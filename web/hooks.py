@@ -16,6 +16,7 @@ from sqlmodel import Session, select
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from dispatcher.crashing import point
 from dispatcher.github import inbox, secrets
 from dispatcher.github.verify import HEADER, signed
 from dispatcher.models import GitHubRepo, Project, utcnow
@@ -59,6 +60,7 @@ async def receive(request: Request, site: Here, project: str) -> Response:
     if not isinstance(payload, dict):
         return _refuse(400, "the body is no JSON object", "bad_request")
     new = await run_in_threadpool(_take, site, project, guid, event, payload)
+    point("webhook.stored")
     if new is None:
         return _refuse(401, "the signature is not that of the project's secret", "bad_signature")
     return JSONResponse({"delivery": guid, "new": new}, 202 if new else 200)

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from dispatcher.changes import Stats
-from dispatcher.review import LineComment
 from dispatcher.sandboxes import Reach, Receipt
 from dispatcher.states import RunState, TicketState, TicketTrigger
 
@@ -259,7 +258,10 @@ class ActivityOut(Out):
 
 
 class WorkerOut(Out):
-    """A worker process; `runs` are the ids of the runs that it works on, `harnesses` what it found, by their names."""
+    """A worker process; `runs` are the ids of the runs that it works on, `harnesses` what it found, by their names.
+
+    `hindrance` says why it takes no new runs; empty where it does.
+    """
 
     name: str
     host: str
@@ -268,6 +270,7 @@ class WorkerOut(Out):
     runs_at_once: int
     harnesses: dict[str, Any]
     sandboxes: dict[str, Any]
+    hindrance: str
     started_at: datetime
     seen_at: datetime
     alive: bool
@@ -370,29 +373,3 @@ class Answer(Input):
     """The answer to a blocker; an empty one tries again."""
 
     text: str = ""
-
-
-class Approve(Input):
-    """How to merge: merge, squash or ff; the project's own way where it is left out."""
-
-    method: Literal["merge", "squash", "ff"] | None = None
-    message: str | None = None
-    head: str | None = None
-    """The head commit that was looked at; where the branch has moved since, nothing is merged."""
-
-
-class Changes(Input):
-    """What the agent is to change; comments are on lines of the branch, or on a whole file."""
-
-    body: str = ""
-    comments: list[LineComment] = []
-    drafts: bool = False
-    """Send one's own drafts too; they are drafts no more then."""
-    head: str | None = None
-    """The head commit that was looked at; where the branch has moved since, nothing is sent."""
-
-
-class Discard(Input):
-    """The ticket's key again, since branch and worktree are gone afterwards."""
-
-    confirm: str

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, Field
 
 from dispatcher.remarks import Side
+from dispatcher.review import LineComment
 from web.schemas import Input, Out
 
 Kind = Literal["add", "del", "same", "note"]
@@ -82,3 +83,29 @@ class ViewedOut(BaseModel):
     path: str
     viewed: bool
     changed: bool
+
+
+class Approve(Input):
+    """How to merge: merge, squash or ff; the project's own way where it is left out."""
+
+    method: Literal["merge", "squash", "ff"] | None = None
+    message: str | None = None
+    head: str | None = None
+    """The head commit that was looked at; where the branch has moved since, nothing is merged."""
+
+
+class Changes(Input):
+    """What the agent is to change; comments are on lines of the branch, or on a whole file."""
+
+    body: str = ""
+    comments: list[LineComment] = []
+    drafts: bool = False
+    """Send one's own drafts too; they are drafts no more then."""
+    head: str | None = None
+    """The head commit that was looked at; where the branch has moved since, nothing is sent."""
+
+
+class Discard(Input):
+    """The ticket's key again, since branch and worktree are gone afterwards."""
+
+    confirm: str

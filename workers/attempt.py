@@ -14,6 +14,7 @@ import adapters
 from adapters.base import Harness, Launch, Task
 from dispatcher import harnesses, runs
 from dispatcher.addresses import Barred
+from dispatcher.crashing import point
 from dispatcher.errors import DispatcherError, FenceLost, HarnessMissing, Invalid, SandboxFailed, SetupFailed
 from dispatcher.models import Run, Workspace, utcnow
 from dispatcher.prompts import Workflow, parse_workflow
@@ -67,6 +68,7 @@ async def attempt(hands: Hands, run: Run, stop: asyncio.Event) -> None:
         await hands.write(give_up, case, Ended(_kind(error), error.line()))
         return
     await hands.write(begin_finishing, case, door, exit_code, ended)
+    point("run.finishing")
     await finishing.finish(hands, case, plan.workflow, stop)
 
 
@@ -118,6 +120,7 @@ async def set_up(hands: Hands, case: Case, place: Workspace, workflow: Workflow)
         how = "took too long" if ran.exit_code is None else f"failed with exit {ran.exit_code}"
         last = ran.output.strip().splitlines()[-1:] or ["it printed nothing"]
         raise SetupFailed(f"the set-up command `{command}` {how}: {last[0]}", "mend it, or the project's setup_command")
+    point("run.set_up")
     await hands.write(workspace.setup_done, case.ticket)
 
 
@@ -132,9 +135,11 @@ async def drive(hands: Hands, case: Case, plan: Plan, door: Door, stop: asyncio.
     watch = Watch(plan.limits, door)
     async with boxes.harness(case, plan.workspace, plan.box, launch, door) as boxed:
         process = boxed.process
+        point("run.harness_started")
         await hands.write(
             move_run, case.run, "launch", pid=process.pid, started_at=utcnow(), receipt=boxed.receipt, **plan.begun
         )
+        point("run.launched")
         async with Reporter(hands, case, door, watch, worktree=plan.workspace.path, stop=stop) as reporter:
             every = hands.settings.follow_seconds
             ended = await follow(
@@ -143,6 +148,7 @@ async def drive(hands: Hands, case: Case, plan: Plan, door: Door, stop: asyncio.
         exit_code = await (process.stop(hands.settings.grace_seconds) if ended else process.wait())
         if exit_code and not ended and (met := process.met()):
             ended = Ended("limit", f"the harness ended ({exit_code}): {met}")
+    point("run.harness_ended")
     return exit_code, ended
 
 

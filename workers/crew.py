@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import time
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session as Db
 from sqlmodel import col, select
 
-from dispatcher import cgroups, leases, logs, runs
+from dispatcher import cgroups, leases, logs, roster, runs
+from dispatcher.crashing import point
 from dispatcher.errors import DispatcherError, FenceLost
 from dispatcher.models import Run, Ticket
 from dispatcher.prompts import parse_workflow
+from dispatcher.room import shortage
 from dispatcher.transitions import move_run, write_run
 from workers import finishing, workspace
 from workers.attempt import attempt
 from workers.hands import Hands, find_workspace, load_case, marker
 from workers.process import reap
+from workers.silence import Silence
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +46,8 @@ class Crew:
         self._held: dict[int, Held] = {}
         self._claiming = asyncio.Lock()
         self._closing = False
+        self._silence = Silence(hands.settings.lease_seconds, hands.settings.sweep_seconds)
+        self._short = ""
 
     @property
     def busy(self) -> int:
@@ -49,24 +58,36 @@ class Crew:
         """Claim that run, or as many of the oldest queued ones as there is room for."""
         settings = self._hands.settings
         async with self._claiming:
-            while not self._closing and self.busy < settings.runs_at_once:
+            while not self._closing and self.busy < settings.runs_at_once and await self._has_room():
                 run = await self._hands.write(runs.claim, self._hands.name, settings.lease_seconds, run_id)
                 if run is None:
                     return
+                point("run.claimed")
                 self._hold(run, resuming=False)
                 if run_id is not None:
                     return
 
+    async def _has_room(self) -> bool:
+        """Whether the disk has room for a new run; told where it changes, and the runs in hand go on."""
+        short = await asyncio.to_thread(shortage, self._hands.settings)
+        if bool(short) != bool(self._short):
+            log.warning("no new runs: %s", short) if short else log.warning("new runs are taken again")
+            await self._hands.write(roster.report_hindrance, self._hands.name, short)
+            self._short = short
+        return not short
+
     async def take_over(self) -> None:
         """Take what dead workers left: finish what was being finished, continue what was running."""
         settings = self._hands.settings
-        for run in await self._hands.read(leases.expired):
+        for run in await self._silent():
             gone = run.worker
             try:
                 # First the fence, then its processes, and only then a new run: never two harnesses in one worktree.
                 await self._hands.write(runs.seize, run, self._hands.name, settings.lease_seconds)
+                point("takeover.seized")
                 await asyncio.to_thread(reap, marker(settings, run.id))
                 await asyncio.to_thread(cgroups.clear, marker(settings, run.id))
+                point("takeover.reaped")
                 if run.state == "finishing":
                     self._hold(run, resuming=True)
                 else:
@@ -75,6 +96,17 @@ class Crew:
                     log.warning("run %s was lost with worker %s; the ticket goes on with a new run", run.id, gone)
             except FenceLost:
                 log.info("run %s was taken up by another worker", run.id)
+
+    async def _silent(self) -> list[Run]:
+        """The runs of other workers that are gone. What is in our own hands is renewed, however late we are: asleep, say."""
+        over = self._silence.over(*_at(await self._hands.read(leases.held)))
+        if any(self._is_held(run) for run in over):
+            await self.renew()
+        return [run for run in over if not self._is_held(run)]
+
+    def _is_held(self, run: Run) -> bool:
+        one = self._held.get(run.id or 0)
+        return one is not None and one.run.fence == run.fence
 
     async def renew(self) -> None:
         """Renew the leases; a run that was lost is stopped here and writes nothing more."""
@@ -122,6 +154,11 @@ class Crew:
         except asyncio.CancelledError:
             await asyncio.shield(self._hand_back(run))
             raise
+        except OperationalError as error:
+            # Not the run's fault, and nothing of it is lost: it goes on from where it is, here or with another worker.
+            log.warning("run %s is let go: the database was away too long (%s)", run.id, str(error.orig).strip())
+            with contextlib.suppress(OperationalError):  # then its lease ends by itself
+                await self._hand_back(run)
         except Exception as error:
             log.exception("run %s failed in the dispatcher itself", run.id)
             await self._fail(run, error)
@@ -148,6 +185,10 @@ class Crew:
             await self._hands.write(_fail, run, text)
         except FenceLost:
             log.info("run %s was taken up by another worker", run.id)
+
+
+def _at(held: leases.Held) -> tuple[datetime, float, list[Run], dict[str, datetime]]:
+    return held.now, time.monotonic(), held.runs, held.beats
 
 
 def _stop_flags(db: Db, held: list[int]) -> list[int]:

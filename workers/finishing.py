@@ -16,6 +16,7 @@ import adapters
 from adapters.base import AdapterError, Record
 from adapters.session import Outcome, Session
 from dispatcher import activity, runs, transcripts
+from dispatcher.crashing import point
 from dispatcher.errors import SandboxFailed
 from dispatcher.models import Check, Run, Workspace
 from dispatcher.prompts import Workflow
@@ -43,7 +44,9 @@ async def finish(hands: Hands, case: Case, workflow: Workflow, stop: asyncio.Eve
     session, outcome = await asyncio.to_thread(read_back, case, place, native_id)
     if session is not None:
         await hands.write(transcripts.replace, case.run, session, case.redactor)
+    point("run.session_read")
     await boxes.collect(hands, case, place)
+    point("run.commits_taken")
     head = await asyncio.to_thread(workspace.snapshot, hands.database, case.run, case.ticket, case.agent, outcome.text)
     changed = head != (case.run.base_sha if case.run.reason == "change" else place.base_sha)
     conflicts = await asyncio.to_thread(workspace.unfinished_merge, hands.database, case.ticket)
@@ -51,7 +54,9 @@ async def finish(hands: Hands, case: Case, workflow: Workflow, stop: asyncio.Eve
     checks = await unless(stop, check(hands, case, place, workflow)) if ready else []
     if checks is None:
         await hands.write(write_run, case.run, ended_by="stopped", summary="stopped on request while the checks ran")
+    point("run.checked")
     await hands.write(end, case, session, outcome, Work(head, changed, checks or [], conflicts))
+    point("run.ended")
 
 
 def read_back(case: Case, place: Workspace, native_id: str | None) -> tuple[Session | None, Outcome]:

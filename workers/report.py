@@ -10,6 +10,7 @@ from sqlmodel import Session as Db
 from adapters.base import ChildItems
 from adapters.session import Item
 from dispatcher import activity, runs, transcripts
+from dispatcher.crashing import point
 from dispatcher.redaction import redactor
 from dispatcher.wording import doing
 from workers.gateway import Door
@@ -55,6 +56,7 @@ class Reporter:
                 done = sum(entry.status == "completed" for entry in item.entries)
                 self._plan = {"plan_done": done, "plan_total": len(item.entries)}
         await self._hands.write(transcripts.put, self._case.run, items, native_id, self._redactor)
+        point("run.items_written")
 
     async def take_child(self, child: ChildItems) -> None:
         """Write provisional items of a session that the run's own has started."""

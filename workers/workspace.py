@@ -14,6 +14,7 @@ from sqlmodel import select
 from adapters.decode import cut
 from dispatcher import activity, leases
 from dispatcher.changes import Stats, stats
+from dispatcher.crashing import point
 from dispatcher.db import Database
 from dispatcher.errors import GitFailed, SetupFailed
 from dispatcher.git import Person, Repository, open_repository
@@ -46,7 +47,9 @@ def prepare(database: Database, settings: Settings, run: Run, ticket: Ticket, pr
         else:
             restore(worktree_of(project, place), place.head_sha)
         _furnish(Path(place.home), Path(place.path), _agent_name(database, run))
+    point("run.worktree_made")
     _write(database, run, place, merged=ticket.merged_sha is not None)
+    point("run.workspace_written")
     if place.merge_sha is not None:
         with _told_shortly(settings):
             _lay(database, run, ticket, project, place)
@@ -73,6 +76,7 @@ def snapshot(database: Database, run: Run, ticket: Ticket, agent: Agent, summary
     )
     merged = place.merge_sha is not None and tree.repository.is_ancestor(place.merge_sha, taken.head)
     _record(database, run, taken, stats(tree.repository, _base(tree, place, taken.head), taken.head), merged=merged)
+    point("run.snapshot_written")
     return taken.head
 
 
@@ -204,6 +208,7 @@ def _lay(database: Database, run: Run, ticket: Ticket, project: Project, place: 
         place.head_sha = taken.head
     place.merge_sha = begun or tree.repository.commit(f"refs/heads/{place.target}") or place.merge_sha
     _write(database, run, place)
+    point("conflict.announced")
     lay_merge(tree, place.merge_sha)
 
 

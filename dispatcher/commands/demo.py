@@ -61,7 +61,7 @@ def demo(
 
     Needs no model and no other set-up. Exit status 0 when every ticket ended in review with green tests.
     """
-    from dispatcher.commands.up import serve_until_told
+    from dispatcher.commands.up import heed, serve_until
     from dispatcher.entry import login_link
     from dispatcher.stack import Stack
 
@@ -79,7 +79,7 @@ def demo(
             say(f"Log in: {login_link(settings, stack.url)}")
             note(f"the command line finds it with DISPATCHER_HOME={settings.home}")
             note("end with Ctrl-C")
-            serve_until_told(stack)
+            serve_until(heed(stack), stack)
         else:
             note("the board ends with the demo; --keep-running leaves it up")
 

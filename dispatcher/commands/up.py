@@ -56,9 +56,11 @@ def up(
     settings = load_settings(host=host, port=port)
     refuse_open_bind(settings, insecure)
     note("starting")
+    signal.signal(signal.SIGTERM, _give_up)
     with Stack(settings, workers, note) as stack:
+        told = heed(stack)
         _welcome(stack, browser)
-        serve_until_told(stack)
+        serve_until(told, stack)
     note("stopped")
 
 
@@ -112,8 +114,8 @@ def refuse_open_bind(settings: Settings, insecure: bool) -> None:
         note(f"{settings.host} is reached by plain HTTP: put a proxy with TLS before it, named in DISPATCHER_TRUSTED_PROXIES")
 
 
-def serve_until_told(stack: Stack) -> None:
-    """Tend the stack until SIGINT or SIGTERM; a second signal, while the stack ends, ends everything at once."""
+def heed(stack: Stack) -> threading.Event:
+    """The event that SIGINT or SIGTERM sets; a second signal, while the stack ends, ends everything at once."""
     told = threading.Event()
 
     def stop(number: int, _frame: FrameType | None) -> None:
@@ -124,9 +126,18 @@ def serve_until_told(stack: Stack) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    return told
+
+
+def serve_until(told: threading.Event, stack: Stack) -> None:
+    """Tend the stack until it is told to end."""
     while not told.wait(TEND_SECONDS):
         stack.tend()
     note("stopping; once more ends at once")
+
+
+def _give_up(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)  # what has started already is ended on the way out
 
 
 def _welcome(stack: Stack, browser: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, func, select
 
+from dispatcher.crashing import point
 from dispatcher.errors import DispatcherError, NotFound
 from dispatcher.github.client import Away, Refused
 from dispatcher.github.work import Later, Work
@@ -107,7 +108,9 @@ async def _one(work: Work, row: GitHubDelivery, handle: Handler) -> None:
             settle, row, "failed", f"it is not of the shape that GitHub documents: {type(error).__name__}: {error}"
         )
         return
+    point("webhook.handled")
     await work.write(settle, row, "done", note)
+    point("webhook.settled")
 
 
 def settle(db: Session, row: GitHubDelivery, state: str, note: str, *, next_at: datetime | None = None, tries: int = 0) -> None:

@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 
 from dispatcher import activity, board, runs
 from dispatcher.actor import acting
+from dispatcher.crashing import point
 from dispatcher.errors import Conflict, DispatcherError
 from dispatcher.git import Repository, open_repository
 from dispatcher.github import pushing
@@ -118,11 +119,14 @@ def _follow(db: Session, pull: GitHubPull, payload: dict[str, Any]) -> str:
 async def _merged(work: Work, pull: GitHubPull, payload: dict[str, Any]) -> str:
     """The ticket is done. What runs is asked to stop first, and what is queued is taken back."""
     if pull.state == "merged":
-        return "its merge is known already"
+        done = await work.read(_done, key_of(pull))
+        away = done is not None and not await work.read(lambda _: _is_home(*done))
+        return await _bring_home(work, *done) if done is not None and away else "its merge is known already"
     await work.write(_make_ready, key_of(pull))
     sha = str(payload["merge_commit_sha"])
     who = str((payload.get("merged_by") or {}).get("login") or "ghost")
     case = await work.write(_record, key_of(pull), sha, f"@{who} on GitHub", at(payload["updated_at"]))
+    point("webhook.merged")
     return await _bring_home(work, *case) if case is not None else "its ticket was closed already"
 
 
@@ -162,6 +166,21 @@ def _record(db: Session, pull_id: int, sha: str, who: str, when: Any) -> tuple[T
         move_ticket(db, ticket, "merge", merged=sha)
     activity.record(db, "github.pull_merged", ticket=ticket, number=row.number, merged=sha)
     return ticket, db.get_one(Project, ticket.project_id), place
+
+
+def _done(db: Session, pull_id: int) -> tuple[Ticket, Project, Workspace] | None:
+    ticket = db.get_one(Ticket, db.get_one(GitHubPull, pull_id).ticket_id)
+    place = workspace(db, ticket)
+    if ticket.state != "done" or place is None:
+        return None
+    return ticket, db.get_one(Project, ticket.project_id), place
+
+
+def _is_home(ticket: Ticket, project: Project, place: Workspace) -> bool:
+    """Whether the target here holds the merge: a process may have ended between writing it down and fetching it."""
+    repository, merged = open_repository(Path(project.path)), ticket.merged_sha or ""
+    target, there = repository.commits(f"refs/heads/{place.target}", merged)
+    return target is not None and there is not None and repository.is_ancestor(merged, target)
 
 
 async def _bring_home(work: Work, ticket: Ticket, project: Project, place: Workspace) -> str:

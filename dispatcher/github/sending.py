@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlmodel import Session
 
+from dispatcher.crashing import point
 from dispatcher.errors import Conflict, DispatcherError
 from dispatcher.git import open_repository
 from dispatcher.github import comments, pushing
@@ -33,6 +34,7 @@ async def send_all(work: Work) -> int:
     while await work.read(owes, work.repo):
         await work.write(collect, work.repo_id)
         work.repo.cursor = (await work.read(_repo, work.repo_id)).cursor
+    point("outbox.filled")
     sent = 0
     for row in await work.read(owed, work.repo_id):
         sent += await _one(work, row)
@@ -54,6 +56,7 @@ async def _one(work: Work, row: GitHubLetter) -> bool:
         await work.write(_failed, row, error.line(), final=False)
         return False
     await work.write(_sent, row)
+    point("outbox.sent")
     return True
 
 
@@ -80,7 +83,9 @@ async def _put_comment(work: Work, row: GitHubLetter, number: int, text: str, si
     remote = row.remote_id or await _find(work, number, row.name, since)
     if remote is None:
         made = await work.hub.send("POST", f"{work.hub.at}/issues/{number}/comments", {"body": text})
+        point("outbox.posted")
         await work.write(_stands, row, int(made["id"]), digest(text))
+        point("outbox.known")
         return int(made["id"])
     if row.digest != digest(text) or row.remote_id is None:
         await work.hub.send("PATCH", f"{work.hub.at}/issues/comments/{remote}", {"body": text})
@@ -150,12 +155,14 @@ async def _pull(work: Work, row: GitHubLetter) -> None:
             pushing.push(repository, work.repo.clone_url, token, branch=branch, head=head, known=known)
 
         await work.read(push)
+        point("outbox.pushed")
     found = await _find_pull(work, pull, branch)
     words = {"title": comments.pull_title(ticket), "body": body}
     if found is None:
         found = await work.hub.send(
             "POST", f"{work.hub.at}/pulls", words | {"head": branch, "base": base, "maintainer_can_modify": True}
         )
+        point("outbox.pull_opened")
     elif MARK in str(found.get("body") or "") and row.digest != digest(body):
         await work.hub.send("PATCH", f"{work.hub.at}/pulls/{found['number']}", {"body": body})
     await work.write(opened, pull, found, head)

@@ -26,7 +26,8 @@ from dispatcher.github.work import Work
 from dispatcher.models import GitHubRepo, Project, utcnow
 from dispatcher.settings import Settings
 
-LEASE_SECONDS = 30.0
+FARTHEST = 10
+"""A lease that ends later than so many leases from now was written before the clock was put back; it holds nobody off."""
 ROUNDS = 20
 """Of inbox and outbox in one pass: what one does gives the other something to do."""
 FIRST_WAIT, LAST_WAIT = 2.0, 600.0
@@ -89,7 +90,7 @@ class Tender:
     @contextlib.asynccontextmanager
     async def _leased(self, repo_id: int) -> AsyncIterator[bool]:
         """The lease, renewed while the work goes on; False where another worker has it."""
-        if not await asyncio.to_thread(self._write, take_lease, repo_id, self._name):
+        if not await asyncio.to_thread(self._take, repo_id):
             yield False
             return
         keeper = asyncio.create_task(self._keep(repo_id))
@@ -102,8 +103,11 @@ class Tender:
 
     async def _keep(self, repo_id: int) -> None:
         while True:
-            await asyncio.sleep(LEASE_SECONDS / 3)
-            await asyncio.to_thread(self._write, take_lease, repo_id, self._name)
+            await asyncio.sleep(self._settings.lease_seconds / 3)
+            await asyncio.to_thread(self._take, repo_id)
+
+    def _take(self, repo_id: int) -> bool:
+        return self._write(take_lease, repo_id, self._name, self._settings.lease_seconds)
 
     def _due(self) -> list[int]:
         with self._database.reading() as db:
@@ -148,12 +152,13 @@ def _rested(repo: GitHubRepo) -> bool:
     return repo.paused_until is None or repo.paused_until <= utcnow()
 
 
-def take_lease(db: Session, repo_id: int, name: str) -> bool:
+def take_lease(db: Session, repo_id: int, name: str, seconds: float = 30.0) -> bool:
     """Take or renew the lease, by the database's clock; False while another worker has it."""
     now = leases.now(db)
-    free = col(GitHubRepo.lease_until).is_(None) | (col(GitHubRepo.lease_until) < now) | (GitHubRepo.lease_holder == name)
-    query = update(GitHubRepo).where(col(GitHubRepo.id) == repo_id, free)
-    done = db.execute(query.values(lease_holder=name, lease_until=now + timedelta(seconds=LEASE_SECONDS)))
+    until = col(GitHubRepo.lease_until)
+    over = until.is_(None) | (until < now) | (until > now + FARTHEST * timedelta(seconds=seconds))
+    query = update(GitHubRepo).where(col(GitHubRepo.id) == repo_id, over | (GitHubRepo.lease_holder == name))
+    done = db.execute(query.values(lease_holder=name, lease_until=now + timedelta(seconds=seconds)))
     return getattr(done, "rowcount", 0) == 1
 
 

@@ -86,5 +86,7 @@ class Worker(SQLModel, table=True):
     """By a harness's name what it found: version, path and origin, or why there is none."""
     sandboxes: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """By a sandbox's name an empty text where it works, else why not, and the fix."""
+    hindrance: str = ""
+    """Why it takes no new runs; empty where it does."""
     started_at: datetime = moment(required=True)
     seen_at: datetime = moment(required=True)

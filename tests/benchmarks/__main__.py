@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.benchmarks import crowd, diffs, gateway, latency, pages, reading, sandbox, stream, transcript
+from tests.benchmarks import crowd, diffs, gateway, latency, pages, reading, recovery, sandbox, stream, transcript
 from tests.benchmarks.figures import Figure
 
 BENCHES: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
@@ -22,6 +22,8 @@ BENCHES: dict[str, Callable[[Path], Awaitable[list[Figure]]]] = {
     "pages": pages.bench,
     "transcript": transcript.bench,
     "diffs": diffs.bench,
+    "recovery": recovery.recovery,
+    "outage": recovery.outage,
 }
 
 

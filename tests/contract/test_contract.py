@@ -158,6 +158,7 @@ def test_both_ends_of_the_tested_range_are_tested(adapter: Harness) -> None:
 # What is decoded while it runs.
 
 
+@pytest.mark.guarantee("logs are whole and in order")
 @RECORDED
 def test_output_may_be_cut_anywhere(name: str, run: Path, tmp_path: Path) -> None:
     adapter, task, home = harness(name), a_task(tmp_path, name), tmp_path / "home"

@@ -141,6 +141,7 @@ def test_what_was_killed_shows_as_broken_off() -> None:
     assert HARNESS.outcome(session, -11).kind == "crashed"
 
 
+@pytest.mark.guarantee("logs are whole and in order")
 @pytest.mark.parametrize("size", [1, 7, 4096])
 def test_stdout_may_be_cut_anywhere(size: int, tmp_path: Path) -> None:
     """Whatever the cuts, the items are those of the store, by the same ids."""

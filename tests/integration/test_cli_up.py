@@ -84,6 +84,22 @@ def test_nothing_outlives_an_up_that_is_killed(cli: Cli) -> None:
     assert cli.json("project", "list") == []
 
 
+@pytest.mark.guarantee("no orphan processes")
+def test_asked_twice_it_ends_at_once_whatever_hangs(cli: Cli) -> None:
+    with _up(cli) as (process, _):
+        family = _family(process)
+        hanging = next(child for child in family if "worker" in child.cmdline())
+        hanging.suspend()
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        while "once more ends at once" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 128 + signal.SIGTERM
+        psutil.wait_procs(family, timeout=10)
+        assert not [child for child in family if child.is_running()]
+
+
 def test_a_part_that_dies_is_started_again(cli: Cli) -> None:
     with _up(cli) as (process, url):
         web = next(child for child in _family(process) if "web" in child.cmdline())

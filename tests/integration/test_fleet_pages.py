@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dispatcher import access, endpoints, runs
+from dispatcher import access, endpoints, roster, runs
 from dispatcher.demo.scripted import Call, Request, Say, ScriptedEndpoint, Step
 from dispatcher.models import utcnow
 from tests.entering import bearer
@@ -220,6 +220,18 @@ async def test_a_worker_that_is_gone_is_forgotten(web: Web) -> None:
     assert "here:1:a is alive" in refused.text
     assert where(await post(web, "/fleet/workers/forget", name="gone:2:b")) == "/fleet#workers"
     assert [worker["host"] for worker in await web.send("GET", "/workers")] == ["here"]
+
+
+async def test_a_worker_that_takes_no_new_runs_says_why(web: Web) -> None:
+    with web.database.transaction() as db:
+        enter_worker(db, "here:1:a", {})
+    with web.database.transaction() as db:
+        roster.report_hindrance(db, "here:1:a", "0.1 GB are free on the disk of <data>")
+    shown = (await web.client.get("/fleet")).text
+    assert "takes no new runs" in shown and "0.1 GB are free on the disk of &lt;data&gt;" in shown
+    with web.database.transaction() as db:
+        roster.report_hindrance(db, "here:1:a", "")
+    assert "takes no new runs" not in (await web.client.get("/fleet")).text
 
 
 async def test_a_project_is_looked_at_added_edited_and_removed(web: Web, tmp_path: Path, repository: Path) -> None:

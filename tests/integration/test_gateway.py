@@ -50,6 +50,7 @@ async def test_a_completion_passes_and_is_counted() -> None:
     assert door.meter.models == {"scripted"} and door.fault is None
 
 
+@pytest.mark.guarantee("no key inside")
 async def test_the_key_is_added_here_and_the_token_goes_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_KEY", "sk-outside-only")
     with ScriptedEndpoint([Say("yes")], api_key="sk-outside-only") as endpoint:
@@ -59,6 +60,7 @@ async def test_the_key_is_added_here_and_the_token_goes_no_further(monkeypatch: 
             assert any("sk-outside-only" in value for value in seen) and not any(door.token in value for value in seen)
 
 
+@pytest.mark.guarantee("no key inside")
 async def test_without_the_runs_token_nothing_passes() -> None:
     with ScriptedEndpoint([Say("yes")]) as endpoint:
         async with opened(endpoint) as (_, client):
@@ -170,6 +172,7 @@ async def test_a_name_is_looked_up_once_and_leads_to_no_link_local_address(tmp_p
     assert ran.stdout == "kept\n", ran.stderr
 
 
+@pytest.mark.guarantee("an endpoint that restarts does not fail a run")
 async def test_a_busy_endpoint_is_waited_for() -> None:
     with ScriptedEndpoint([Status(429, "slow down", headers={"Retry-After": "0.2"}), Status(503), Say("now")]) as endpoint:
         async with opened(endpoint) as (door, client):
@@ -177,6 +180,7 @@ async def test_a_busy_endpoint_is_waited_for() -> None:
     assert answer.status_code == 200 and door.fault is None and not door.gave_up.is_set()
 
 
+@pytest.mark.guarantee("an endpoint that restarts does not fail a run")
 async def test_an_endpoint_that_comes_back_is_waited_for() -> None:
     with ScriptedEndpoint([Say("back again")]) as endpoint:
         async with opened(endpoint, patience=20) as (door, client):

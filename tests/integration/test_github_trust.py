@@ -17,6 +17,8 @@ from dispatcher.models import GitHubIssue, Run
 from tests import github_people as people
 from tests.github_house import Octo, octo
 
+pytestmark = pytest.mark.guarantee("only trusted people start runs")
+
 MAY = {
     "ada": True,  # admin
     "mia": True,  # maintain

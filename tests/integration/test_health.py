@@ -7,7 +7,8 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
-from dispatcher import runs
+from dispatcher import doctor, room, runs
+from dispatcher.settings import Settings
 from tests.webbing import open_web
 
 ASKS = runs.Result("block", "question", "Which?", "question")
@@ -46,11 +47,19 @@ async def test_an_empty_site_has_figures_too(tmp_path: Path) -> None:
         assert answer.status_code == 200 and "dispatcher_workers_alive 0.0" in answer.text
 
 
+def test_a_disk_below_the_floor_is_a_finding(tmp_path: Path) -> None:
+    short = next(one for one in doctor.examine(Settings(home=tmp_path, free_gb=1e9)) if one.what == "data folder")
+    assert (
+        short.state == "problem" and "new runs begin at 1e+09 GB" in short.text and "dispatcher upkeep --dry-run" in short.fix
+    )
+    assert room.shortage(Settings(home=tmp_path, free_gb=0)) == ""
+
+
 async def test_ready_as_long_as_the_database_answers(tmp_path: Path) -> None:
     async with open_web(f"sqlite:///{tmp_path / 'dispatcher.db'}", tmp_path / "data") as web:
         assert (await web.anonymous.get("/healthz")).text == "ok\n"
         ready = await web.anonymous.get("/readyz")
-        assert (ready.status_code, ready.json()) == (200, {"database": "ok", "redis": "none"})
+        assert (ready.status_code, ready.json()) == (200, {"database": "ok", "redis": "none", "disk": "ok"})
         assert (await web.anonymous.get("/metrics")).status_code in (303, 401)
         with web.database.engine.begin() as connection:
             connection.execute(text("ALTER TABLE alembic_version RENAME TO gone"))

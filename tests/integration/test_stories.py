@@ -5,6 +5,8 @@ Each story is told once for every harness; the steps of the scripted model are r
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +23,9 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 def site(tmp_path_factory: pytest.TempPathFactory, harness_binary: Callable[[str], Path]) -> Iterator[Site]:
     for name in NAMES:
         harness_binary(name)
-    with standing(tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("repo") / "Größe und Maß") as site:
+    with standing(
+        tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("repo") / "Größe und Maß", lease_seconds="3"
+    ) as site:
         site.furnish(*NAMES)
         yield site
 
@@ -59,6 +63,7 @@ def test_a_question_is_asked_and_answered(site: Site, harness: str) -> None:
     site.cli("discard", key, "--yes")
 
 
+@pytest.mark.guarantee("an endpoint that restarts does not fail a run")
 @pytest.mark.parametrize("harness", NAMES)
 def test_an_endpoint_that_goes_down_and_comes_back_fails_nothing(site: Site, harness: str) -> None:
     site.play(FIX, Say("Done after all."))
@@ -71,6 +76,26 @@ def test_an_endpoint_that_goes_down_and_comes_back_fails_nothing(site: Site, har
         site.endpoint.start()
     site.until(lambda: site.ticket(key)["state"] in ("review", "blocked"))
     assert site.ticket(key)["state"] == "review", site.ticket(key)["blocker"]
+    site.cli("discard", key, "--yes")
+
+
+@pytest.mark.guarantee("a lost run continues, it does not start over")
+def test_killed_in_the_midst_it_goes_on_in_the_same_session_and_workspace(site: Site) -> None:
+    site.play(Run("echo half > half.txt"), Stall(60), Say("too late"))
+    asked = len(site.endpoint.completions)
+    site.cli("ticket", "new", "Fix add in calc.py", "--project", "CALC", "--assign", "opencode")
+    key = site.newest()
+    # The second question to the model holds the first one's result, so the session has it.
+    site.until(lambda: len(site.endpoint.completions) >= asked + 2)
+    site.play(FIX, Say("Done in the second go."))
+    [worker] = [one for one in site.ask("/workers") if one["runs"]]
+    os.kill(worker["pid"], signal.SIGKILL)
+    site.until(lambda: site.ticket(key)["state"] in ("review", "blocked"))
+    assert site.ticket(key)["state"] == "review", site.ticket(key)["blocker"]
+    assert sorted(run["state"] for run in site.ticket(key)["runs"]) == ["lost", "succeeded"]
+    before, _, after = site.endpoint.completions[-1].text().partition("Your last run did not finish.")
+    assert f"Ticket {key}" in before and after, "the model is told all that was said before, in one conversation"
+    assert "half.txt" in site.git("ls-tree", "--name-only", f"agent/{key}"), "the workspace is the same"
     site.cli("discard", key, "--yes")
 
 

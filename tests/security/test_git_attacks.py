@@ -18,6 +18,8 @@ from dispatcher.errors import DispatcherError
 from dispatcher.merging import land, merge_commit
 from tests.gitting import Site, commit, git
 
+pytestmark = pytest.mark.guarantee("the worktree cannot turn git on the host")
+
 
 @pytest.fixture
 def site(repository: Path, tmp_path: Path) -> Site:

@@ -21,6 +21,8 @@ from dispatcher.github.verify import sign, signed
 from dispatcher.models import GitHubDelivery, GitHubRepo
 from tests.webbing import Web, open_web
 
+pytestmark = pytest.mark.guarantee("a webhook counts once and only if signed")
+
 SECRET = "s3cret-of-the-webhook"
 BODY = json.dumps(
     {"action": "opened", "issue": {"number": 1, "title": "Ü", "user": {"login": "ada"}}, "sender": {"login": "ada"}}

@@ -13,6 +13,8 @@ import pytest
 from tests.webbing import open_web
 from web.markdown import LIMIT, TAGS, markdown
 
+pytestmark = pytest.mark.guarantee("no script from transcripts, diffs or markdown")
+
 KEYS = frozenset({"WEB", "API2"})
 ALLOWED = {
     "a": {

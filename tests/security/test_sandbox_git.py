@@ -18,6 +18,8 @@ from tests.gitting import commit, git
 from tests.house import House, house
 from tests.sandboxes import needs_landlock, needs_strict
 
+pytestmark = pytest.mark.guarantee("the worktree cannot turn git on the host")
+
 
 @pytest.fixture(params=[pytest.param("strict", marks=needs_strict), pytest.param("landlock", marks=needs_landlock)])
 async def home(request: pytest.FixtureRequest, tmp_path: Path, repository: Path) -> AsyncIterator[House]:

@@ -20,6 +20,8 @@ ADDRESS = "127.0.0.2"
 ASK = """
 import http.client, os, sys, urllib.request
 from urllib.parse import urlsplit
+
+pytestmark = pytest.mark.guarantee("the agent writes only its workspace, and reaches only its endpoint")
 how, host, port = sys.argv[1:]
 try:
     if how == "plain":

@@ -68,6 +68,7 @@ def old_enough() -> str | None:
     return None
 
 
+@pytest.mark.guarantee("the agent writes only its workspace, and reaches only its endpoint")
 @needs_strict
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user; whoever runs this is a plain user already")
 @pytest.mark.skipif(old_enough() is None or not shutil.which("setpriv"), reason="there is no Python of the system's")
@@ -109,6 +110,7 @@ async def test_the_trial_of_a_machine_leaves_nothing_registered_or_open(tier: st
     assert (len(loop._selector.get_map()), descriptors()) == before  # type: ignore[attr-defined]
 
 
+@pytest.mark.guarantee("the agent writes only its workspace, and reaches only its endpoint")
 @both
 async def test_a_sandbox_has_what_it_is_given_and_no_more(tier: str, folder: Path) -> None:
     wanted = command(folder, "env | sort; ls /proc/self/fd | wc -l; cat ../secret; exit 3", GIVEN="yes")
@@ -137,6 +139,7 @@ async def test_how_it_ended_is_told_through_the_walls(folder: Path, text: str, s
         assert await process.wait() == status
 
 
+@pytest.mark.guarantee("no orphan processes")
 @needs_strict
 async def test_what_stops_itself_and_ignores_all_is_ended(folder: Path) -> None:
     text = "trap '' TERM INT HUP; (trap '' TERM; env -i setsid sleep 876) & echo ready; kill -STOP $$"
@@ -167,6 +170,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.guarantee("no orphan processes")
 @needs_strict
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
 def test_a_killed_worker_leaves_no_process(folder: Path, number: signal.Signals) -> None:

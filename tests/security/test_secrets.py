@@ -18,6 +18,8 @@ from tests.gitting import git
 from tests.house import House, house
 from tests.webbing import open_web
 
+pytestmark = pytest.mark.guarantee("what a run tells holds no secret")
+
 KEY = "sk-endpoint-key/9f8e7d+6c5b"
 TOKEN = "github_pat_11ABCDEFG0123456789"
 WAYS = (

@@ -67,6 +67,7 @@ async def web(tmp_path: Path) -> AsyncIterator[Web]:
         ("127.0.0.1:8484, evil.example", False),
     ],
 )
+@pytest.mark.guarantee("the local site cannot be driven by other sites")
 @pytest.mark.parametrize("path", ["/", "/api/v1/status", "/static/site.css", "/api/v1/events"])
 async def test_only_our_own_names_are_answered(web: Web, host: str, path: str, allowed: bool) -> None:
     if allowed and path.endswith("events"):
@@ -77,6 +78,7 @@ async def test_only_our_own_names_are_answered(web: Web, host: str, path: str, a
         assert answer.json()["error"]["code"] == "foreign_host" and "DISPATCHER_ALLOWED_HOSTS" in answer.text
 
 
+@pytest.mark.guarantee("the local site cannot be driven by other sites")
 async def test_two_hosts_are_none(web: Web) -> None:
     request = httpx.Request("GET", f"{HERE}/", headers=[("Host", "127.0.0.1"), ("Host", "evil.example")])
     assert (await web.client.send(request)).status_code == 400
@@ -108,6 +110,7 @@ REQUESTS = [
 ]
 
 
+@pytest.mark.guarantee("the local site cannot be driven by other sites")
 @pytest.mark.parametrize(("headers", "allowed"), REQUESTS)
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
 async def test_another_site_cannot_change_anything(web: Web, method: str, headers: dict[str, str], allowed: bool) -> None:
@@ -126,6 +129,7 @@ READS = [
 ]
 
 
+@pytest.mark.guarantee("the local site cannot be driven by other sites")
 @pytest.mark.parametrize("path", ["/api/v1/status", "/", "/api/v1/events?ticket=NONE-1"])
 @pytest.mark.parametrize(("headers", "allowed"), READS)
 async def test_another_site_may_link_here_and_read_nothing(web: Web, headers: dict[str, str], path: str, allowed: bool) -> None:
@@ -135,12 +139,14 @@ async def test_another_site_may_link_here_and_read_nothing(web: Web, headers: di
     assert answer.headers["cross-origin-resource-policy"] == "same-origin"
 
 
+@pytest.mark.guarantee("the local site cannot be driven by other sites")
 async def test_a_preflight_is_not_answered(web: Web) -> None:
     headers = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST", "Sec-Fetch-Site": "cross-site"}
     answer = await web.client.options("/api/v1/tickets", headers=headers)
     assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
+@pytest.mark.guarantee("the local site cannot be driven by other sites")
 async def test_every_answer_carries_the_headers(web: Web) -> None:
     @web.app.get("/broken")
     def broken() -> None:
@@ -199,6 +205,7 @@ async def test_a_body_that_is_too_large_is_refused(tmp_path: Path, path: str, ch
             assert odd.status_code in (400, 413)
 
 
+@pytest.mark.guarantee("no script from transcripts, diffs or markdown")
 @pytest.mark.parametrize("text", HOSTILE)
 async def test_what_others_wrote_is_inert(web: Web, repository: Path, text: str) -> None:
     await web.furnish(repository)

@@ -35,6 +35,7 @@ def message(name: str, role: str, *content: dict[str, object]) -> bytes:
     return json.dumps({"type": "message", "message": body}, separators=(",", ":")).encode() + b"\n"
 
 
+@pytest.mark.guarantee("logs are whole and in order")
 @pytest.mark.parametrize("name", NAMES)
 def test_cut_at_every_byte(name: str) -> None:
     data = (RECORDED / name / "stdout.jsonl").read_bytes()

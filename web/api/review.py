@@ -18,8 +18,8 @@ from dispatcher.ranges import Range, points, resolve
 from dispatcher.remarks import MOST_LINE, LineComment, Side
 from dispatcher.subject import look
 from web.patches import file_diff, lines
-from web.schemas import Approve, Changes, Discard, TicketOut
-from web.schemas_review import DraftOut, EditDraft, FileDiffOut, LinesOut, ViewedIn, ViewedOut
+from web.schemas import TicketOut
+from web.schemas_review import Approve, Changes, Discard, DraftOut, EditDraft, FileDiffOut, LinesOut, ViewedIn, ViewedOut
 from web.site import Here, Number, Site
 from web.views import ticket_out
 
