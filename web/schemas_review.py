@@ -98,7 +98,7 @@ class Changes(Input):
     """What the agent is to change; comments are on lines of the branch, or on a whole file."""
 
     body: str = ""
-    comments: list[LineComment] = []
+    comments: list[LineComment] = Field(default_factory=list)
     drafts: bool = False
     """Send one's own drafts too; they are drafts no more then."""
     head: str | None = None
