@@ -113,12 +113,11 @@ async def house(tmp_path: Path, database_url: str, repository: Path, **settings:
     database.migrate()
     with installed(home):
         furnish(database, repository, config)
-        async with Gateway() as gateway:
-            made = House(config, database, Hands(config, database, gateway, "w0"))
-            try:
-                yield made
-            finally:
-                for crew in made.crews:
-                    await crew.close()
-                await asyncio.get_running_loop().shutdown_default_executor()  # what was cancelled may still hold a connection
-                database.close()
+        made = House(config, database, Hands(config, database, Gateway(), "w0"))
+        try:
+            yield made
+        finally:
+            for crew in made.crews:
+                await crew.close()
+            await asyncio.get_running_loop().shutdown_default_executor()  # what was cancelled may still hold a connection
+            database.close()
