@@ -86,7 +86,7 @@ class Task:
     """Names the run to the gateway; it is not the endpoint's key."""
     model: str
     run: Path
-    """A folder of this run alone, outside the worktree; stdout and stderr are written there by the caller."""
+    """A folder of this run alone, outside the worktree and empty, for what the harness is given to read: it may not write there."""
     turn: int = 1
     """1 for the first run in a workspace, then 2, 3, ..."""
     resume: str | None = None

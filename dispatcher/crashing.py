@@ -16,9 +16,11 @@ VARIABLE = "DISPATCHER_CRASH_AT"
 
 POINTS = {
     "run.claimed": "the run is this worker's; nothing was done yet",
-    "run.worktree_made": "git has made branch and worktree; the database does not know of them",
+    "run.worktree_begun": "git has made branch and worktree; no file is in it, and the database does not know of them",
+    "run.worktree_made": "the worktree has its files; the database does not know of it",
     "run.workspace_written": "the workspace is made and written down",
     "run.set_up": "the set-up command has passed; that is not written down",
+    "run.sandbox_stands": "the sandbox is made and tried; nothing runs in it",
     "run.harness_started": "the harness runs; the run does not say so",
     "run.launched": "the run says that the harness runs",
     "run.items_written": "some items of its session are written",

@@ -59,9 +59,9 @@ class Bell:
         self._loop.call_soon_threadsafe(self._send_soon, rings, cursor)
 
     async def ring(self, run_id: int) -> None:
-        """Ring for one run: as a job, which waits for a worker, and aloud, for those that listen now."""
-        await self.redis.enqueue_job(JOB, run_id, _job_id=f"run:{run_id}")
+        """Ring for one run: aloud, for those that listen now, and as a job, which waits for a worker."""
         await self.redis.publish(RINGS, str(run_id))
+        await self.redis.enqueue_job(JOB, run_id, _job_id=f"run:{run_id}")
         point("doorbell.rung")
 
     async def flush(self) -> None:

@@ -76,13 +76,19 @@ class Worktree:
         return read_line(admin / "MERGE_HEAD") if admin is not None else None
 
 
-def add(tree: Worktree, start: str) -> None:
-    """Make the worktree on a new branch at `start`; raises `GitFailed` where either exists."""
+def begin(tree: Worktree, start: str) -> None:
+    """Make the worktree on a new branch at `start`, without its files yet; raises `GitFailed` where either exists."""
     tree.path.parent.mkdir(parents=True, exist_ok=True)
-    tree.repository.git(
-        "worktree", "add", "--quiet", "--no-track", "-b", tree.branch, "--", str(tree.path), start, worktree=tree.path
-    )
-    _seed_index(tree)
+    options = ("--quiet", "--no-track", "--no-checkout", "-b", tree.branch)
+    tree.repository.git("worktree", "add", *options, "--", str(tree.path), start, worktree=tree.path)
+
+
+def fill(tree: Worktree) -> None:
+    """Lay the files into a worktree that was begun, with an index of them for us and for the agent's git."""
+    tree.index.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    tree.index.unlink(missing_ok=True)
+    tree.repository.git("read-tree", "-m", "-u", tree.ref, worktree=tree.path, index=tree.index)
+    share_index(tree)
 
 
 def restore(tree: Worktree, known: str) -> None:

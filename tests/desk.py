@@ -10,11 +10,12 @@ from sqlmodel import select
 
 from dispatcher import activity, board, runs
 from dispatcher.db import Database
-from dispatcher.models import Agent, Endpoint, Project, Run, Ticket, Workspace
+from dispatcher.models import Agent, Endpoint, Run, Ticket, Workspace
 from dispatcher.projects import add_project
 from dispatcher.settings import Settings
 from dispatcher.transitions import move_run
 from workers import workspace
+from workers.hands import load_case
 
 
 @dataclass
@@ -51,9 +52,10 @@ class Desk:
 
     def prepare(self, run: Run) -> Workspace:
         with self.database.reading() as db:
-            ticket = db.get_one(Ticket, run.ticket_id)
-            project = db.get_one(Project, ticket.project_id)
-        return workspace.prepare(self.database, self.settings, run, ticket, project)
+            case = load_case(db, run, self.settings)
+        begun = workspace.begin(self.database, self.settings, case)
+        workspace.fill(self.database, self.settings, case, begun)
+        return begun.place
 
     def snapshot(self, run: Run, summary: str = "Did it.") -> str:
         with self.database.reading() as db:

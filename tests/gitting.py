@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dispatcher.git import Person, Repository, open_repository
 from dispatcher.snapshots import Snapshot, take
-from dispatcher.worktrees import Worktree, add
+from dispatcher.worktrees import Worktree, begin, fill
 
 AGENT = Person("coder (dispatcher)", "coder@dispatcher.invalid")
 
@@ -53,7 +53,8 @@ class Site:
         path = self.root.resolve() / "worktrees" / "WEB" / self.key
         self.tree = Worktree(open_repository(self.checkout), path, f"agent/{self.key}", self.root / "indexes" / self.key)
         self.base = self.known = git(self.checkout, "rev-parse", "main")
-        add(self.tree, self.base)
+        begin(self.tree, self.base)
+        fill(self.tree)
 
     @property
     def repository(self) -> Repository:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,7 @@ from workers.gateway import Door
 from workers.hands import Case, Hands, load_case
 from workers.limits import Ended, Limits, Watch
 from workers.report import Reporter
-from workers.sandbox.box import Box
-from workers.stopping import unless
+from workers.stopping import together, unless
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Plan:
 
     adapter: Harness
     task: Task
-    home: Path
+    launch: Launch
     workspace: Workspace
     workflow: Workflow
     limits: Limits
-    box: Box
+    sandbox: boxes.Standing
     begun: dict[str, Any]
     """What is written down of it when the harness starts."""
 
@@ -49,52 +49,61 @@ class Plan:
 async def attempt(hands: Hands, run: Run, stop: asyncio.Event) -> None:
     """Carry one claimed run to its end. Raises `FenceLost` when another worker has taken it."""
     case = await hands.read(load_case, run, hands.settings)
+    opening = hands.gateway.open(case.endpoint, hands.settings.endpoint_patience, listening=boxes.listens(case))
     try:
-        plan = await unless(stop, prepare(hands, case))
-    except FenceLost:
-        raise
-    except DispatcherError as error:
-        await hands.write(give_up, case, Ended(_kind(error), error.line()))
-        return
-    if plan is None:
-        await hands.write(give_up, case, Ended("stopped", "stopped on request while the workspace was made ready"))
-        return
-    patience, listening = hands.settings.endpoint_patience, boxes.listens(case)
-    opening = hands.gateway.open(case.endpoint, patience, budget=plan.limits.tokens, listening=listening)
-    try:
-        async with opening as door:
+        async with opening as door, AsyncExitStack() as walls:
+            try:
+                plan = await unless(stop, prepare(hands, case, door, walls))
+            except FenceLost:
+                raise
+            except DispatcherError as error:
+                await hands.write(give_up, case, Ended(_kind(error), error.line()))
+                return
+            if plan is None:
+                await hands.write(give_up, case, Ended("stopped", "stopped on request while the workspace was made ready"))
+                return
             exit_code, ended = await drive(hands, case, plan, door, stop)
     except (SandboxFailed, Barred) as error:
         await hands.write(give_up, case, Ended(_kind(error), error.line()))
         return
+    point("run.harness_ended")
     await hands.write(begin_finishing, case, door, exit_code, ended)
     point("run.finishing")
     await finishing.finish(hands, case, plan.workflow, stop)
 
 
-async def prepare(hands: Hands, case: Case) -> Plan:
-    """Make everything ready: the worktree, the policy, the binary, the set-up, the prompt."""
+async def prepare(hands: Hands, case: Case, door: Door, walls: AsyncExitStack) -> Plan:
+    """Make everything ready: the worktree, the policy, the binary, the set-up, the sandbox, the prompt.
+
+    The sandbox, which ends with `walls`, is made and tried while the worktree gets its files.
+    """
     settings = hands.settings
     await boxes.collect_left(hands, case)
-    place = await asyncio.to_thread(workspace.prepare, hands.database, settings, case.run, case.ticket, case.project)
+    finding = asyncio.to_thread(harnesses.resolve, case.run.harness, settings.harness_root)
+    beginning = asyncio.to_thread(workspace.begin, hands.database, settings, case)
+    begun, found, known = await together(beginning, finding, hands.read(briefing.told, case))
+    place = begun.place
     workflow = parse_workflow(await asyncio.to_thread(workspace.workflow, case.project, place.base_sha))
-    found = await asyncio.to_thread(harnesses.resolve, case.run.harness, settings.harness_root)
+    prompt = briefing.prompt(known, case, place, workflow)
     case.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    await set_up(hands, case, place, workflow)
-    asked = hands.read(briefing.prompt, case, place, workflow)
-    box, prompt = await asyncio.gather(boxes.base(case, place), asked)  # neither waits for the other's disk
-    begun = {"prompt": prompt, "harness_version": found.probe.version, "base_sha": place.head_sha}
+    filling = asyncio.ensure_future(asyncio.to_thread(workspace.fill, hands.database, settings, case, begun))
+    if command := set_up_command(case, place, workflow):
+        await filling
+        await set_up(hands, case, place, command)
+    entering = walls.enter_async_context(boxes.harness(case, place, found.path, door))
+    _, sandbox = await together(filling, entering)
     limits = Limits.of(case.agent, workflow.policy, settings.loop_repeats)
+    door.budget = limits.tokens
     task = Task(
         key=case.ticket.key,
         title=case.ticket.title,
         prompt=prompt,
         worktree=Path(place.path),
         executable=found.path,
-        base_url="",
-        api_key="",
+        base_url=door.base_url or boxes.INSIDE_URL,
+        api_key=door.token,
         model=case.run.model,
-        run=case.folder,
+        run=boxes.given(case),
         turn=case.run.number,
         resume=case.run.resume,
         context_length=case.endpoint.context_length,
@@ -104,14 +113,20 @@ async def prepare(hands: Hands, case: Case) -> Plan:
         path=os.environ.get("PATH", os.defpath),
         instructions=tuple(workspace.instructions(Path(place.path))),
     )
-    return Plan(adapters.harness(case.run.harness), task, Path(place.home), place, workflow, limits, box, begun)
+    adapter = adapters.harness(case.run.harness)
+    launch = adapter.launch(task, Path(place.home))
+    await asyncio.to_thread(write_files, launch)
+    noted = {"prompt": prompt, "harness_version": found.probe.version, "base_sha": place.head_sha}
+    return Plan(adapter, task, launch, place, workflow, limits, sandbox, noted)
 
 
-async def set_up(hands: Hands, case: Case, place: Workspace, workflow: Workflow) -> None:
+def set_up_command(case: Case, place: Workspace, workflow: Workflow) -> str:
+    """The project's set-up command where it has not passed yet in the workspace, else nothing."""
+    return "" if place.setup_at is not None else workflow.policy.setup_command or case.project.setup_command
+
+
+async def set_up(hands: Hands, case: Case, place: Workspace, command: str) -> None:
     """Run the project's set-up command, once per workspace; raises `SetupFailed`."""
-    command = workflow.policy.setup_command or case.project.setup_command
-    if not command or place.setup_at is not None:
-        return
     await hands.write(runs.progress, case.run, doing=f"sets up: {command}")
     ran = await project_command(
         hands, case, place, command, log="setup.log", seconds=hands.settings.setup_timeout, setting_up=True
@@ -126,29 +141,22 @@ async def set_up(hands: Hands, case: Case, place: Workspace, workflow: Workflow)
 
 async def drive(hands: Hands, case: Case, plan: Plan, door: Door, stop: asyncio.Event) -> tuple[int, Ended | None]:
     """Start the harness and follow it to its end; gives its exit status, and why we ended it where we did."""
-    task = replace(plan.task, base_url=door.base_url or boxes.INSIDE_URL, api_key=door.token)
-    launch = plan.adapter.launch(task, plan.home)
-    await asyncio.to_thread(write_files, launch)
     stdout, stderr = case.folder / "stdout", case.folder / "stderr"
-    tails = [Tail("stdout", stdout), Tail("stderr", stderr), *(Tail.from_end(*pair) for pair in launch.follow.items())]
-    decoder = plan.adapter.tail(task, plan.home)
+    tails = [Tail("stdout", stdout), Tail("stderr", stderr), *(Tail.from_end(*pair) for pair in plan.launch.follow.items())]
+    decoder = plan.adapter.tail(plan.task, Path(plan.workspace.home))
     watch = Watch(plan.limits, door)
-    async with boxes.harness(case, plan.workspace, plan.box, launch, door) as boxed:
-        process = boxed.process
-        point("run.harness_started")
-        await hands.write(
-            move_run, case.run, "launch", pid=process.pid, started_at=utcnow(), receipt=boxed.receipt, **plan.begun
-        )
-        point("run.launched")
-        async with Reporter(hands, case, door, watch, worktree=plan.workspace.path, stop=stop) as reporter:
-            every = hands.settings.follow_seconds
-            ended = await follow(
-                process, decoder, tails, watch, sink=reporter.take, child_sink=reporter.take_child, every=every
-            )
-        exit_code = await (process.stop(hands.settings.grace_seconds) if ended else process.wait())
-        if exit_code and not ended and (met := process.met()):
-            ended = Ended("limit", f"the harness ended ({exit_code}): {met}")
-    point("run.harness_ended")
+    point("run.sandbox_stands")
+    process = await plan.sandbox.start(plan.launch)
+    point("run.harness_started")
+    receipt = plan.sandbox.receipt
+    await hands.write(move_run, case.run, "launch", pid=process.pid, started_at=utcnow(), receipt=receipt, **plan.begun)
+    point("run.launched")
+    async with Reporter(hands, case, door, watch, worktree=plan.workspace.path, stop=stop) as reporter:
+        every = hands.settings.follow_seconds
+        ended = await follow(process, decoder, tails, watch, sink=reporter.take, child_sink=reporter.take_child, every=every)
+    exit_code = await (process.stop(hands.settings.grace_seconds) if ended else process.wait())
+    if exit_code and not ended and (met := process.met()):
+        ended = Ended("limit", f"the harness ended ({exit_code}): {met}")
     return exit_code, ended
 
 

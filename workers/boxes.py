@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sqlmodel import Session as Db
-from sqlmodel import select
 
 from adapters.base import Launch
 from dispatcher import activity
@@ -31,19 +30,24 @@ from workers.sandbox.channel import Tried
 from workers.sandbox.inside.enter import LOOPBACK
 from workers.sandbox.reasons import Refused
 from workers.sandbox.receipt import Receipt
-from workers.sandbox.start import Command, Doors, run
+from workers.sandbox.start import Command, Doors, Streams, run, standing
 
 INSIDE_URL = f"http://{LOOPBACK}:{GATEWAY_PORT}/v1"
 """The gateway's base URL in a strict sandbox, known before there is one."""
 OPEN = Box(NONE)
 
 
-@dataclass(frozen=True)
-class Boxed:
-    """A command that runs, and the receipt of its sandbox."""
+GIVEN = "given"
+"""The folder of a run with what its harness is given to read."""
 
-    process: Process
+
+@dataclass(frozen=True)
+class Standing:
+    """A sandbox that has been tried and waits for its harness."""
+
     receipt: dict[str, Any]
+    start: Callable[[Launch], Awaitable[Process]]
+    """Starts it there, at most once; raises `SandboxFailed`."""
 
 
 def listens(case: Case) -> bool:
@@ -62,32 +66,32 @@ async def collect(hands: Hands, case: Case, place: Workspace) -> None:
 
 async def collect_left(hands: Hands, case: Case) -> None:
     """The same for a run whose worker went away, before the workspace is made ready for the next."""
-    place = await hands.read(_workspace, case)
-    if place is not None:
+    if case.place is not None:
         case.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        await collect(hands, case, place)
+        await collect(hands, case, case.place)
 
 
-async def base(case: Case, place: Workspace) -> Box:
-    """What every command of the project's may do: its worktree and HOME, git, tool chains, and what the project names.
-
-    The git dir is made anew with it. Raises `GitFailed`.
-    """
-    return OPEN if case.project.sandbox == NONE else await asyncio.to_thread(_box, case, place)
+def given(case: Case) -> Path:
+    """The folder with what the harness is given to read."""
+    folder = case.folder / GIVEN
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
 
 
 @asynccontextmanager
-async def harness(case: Case, place: Workspace, box: Box, launch: Launch, door: Door) -> AsyncIterator[Boxed]:
-    """Run a harness in a box made by `base`, once the trials have shown that it holds; raises `SandboxFailed`."""
-    log = case.folder
+async def harness(case: Case, place: Workspace, program: Path, door: Door) -> AsyncIterator[Standing]:
+    """The sandbox of a harness, once the trials have shown that it holds; raises `SandboxFailed` and `GitFailed`.
+
+    It needs nothing of the prompt, and no file of the worktree's: both can be made ready meanwhile.
+    """
     reach = reach_of(case.project.reach)
-    wanted = Command(launch.argv, launch.env, launch.cwd, log / "stdout", log / "stderr", launch.stdin, case.room)
+    streams = Streams(case.folder / "stdout", case.folder / "stderr")
     receipt: dict[str, Any] = {"tier": case.project.sandbox} | reach.model_dump(exclude_defaults=True)
     if case.project.sandbox == NONE:
-        async with run(OPEN, wanted, marker=case.marker) as process:
-            yield Boxed(process, receipt | _bounds(process))
+        async with standing(OPEN, streams, marker=case.marker) as become:
+            yield Standing(receipt, lambda launch: _begun(become(_command(case, launch, streams)), receipt))
         return
-    box = box.with_read(*_files(place, launch))
+    box = await asyncio.to_thread(_box, case, place, program)
     port = int(door.base_url.rpartition(":")[2].partition("/")[0]) if door.base_url else GATEWAY_PORT
     async with _to_hosts(box, reach.hosts) as (hosts, proxied):
         doors = Doors({GATEWAY_PORT: door.serve, **hosts.serving}, (port, *hosts.ports))
@@ -104,10 +108,16 @@ async def harness(case: Case, place: Workspace, box: Box, launch: Launch, door: 
                 Path(place.path), Path(place.home), temporary=box.tier == STRICT, gateway=(port, TRIAL, door.token)
             )
             tries += trials.closed(box, baits, _folders(case, place))
-            wanted = replace(wanted, env={**wanted.env, **proxied})
+            making = standing(box, streams, marker=case.marker, room=case.room, doors=doors, trials=tries, judge=judge)
             with _told():
-                async with run(box, wanted, marker=case.marker, doors=doors, trials=tries, judge=judge) as process:
-                    yield Boxed(process, receipt | _bounds(process))
+                async with making as become:
+
+                    async def start(launch: Launch) -> Process:
+                        await asyncio.to_thread(_git_dir(case, place).follow)
+                        with _told():
+                            return await _begun(become(_command(case, launch, streams, proxied)), receipt)
+
+                    yield Standing(receipt, start)
 
 
 @asynccontextmanager
@@ -121,7 +131,7 @@ async def command(case: Case, place: Workspace, wanted: Command, *, setting_up: 
     reach = reach_of(case.project.reach)
     compiled = case.folder / "pycache"
     compiled.mkdir(parents=True, exist_ok=True, mode=0o700)
-    box = (await base(case, place)).with_write(compiled)
+    box = (await asyncio.to_thread(_box, case, place)).with_write(compiled)
     async with _to_hosts(box, [*reach.hosts, *(reach.setup_hosts if setting_up else ())]) as (doors, proxied):
         wanted = replace(wanted, env={**wanted.env, **proxied})
         with _told():
@@ -143,28 +153,31 @@ async def _to_hosts(box: Box, hosts: Sequence[str]) -> AsyncIterator[tuple[Doors
             yield Doors(ports=(port,)), environment(port)
 
 
-def _bounds(process: Process) -> dict[str, Any]:
-    return {"bounds": process.group.words} if process.group is not None else {}
-
-
-def _workspace(db: Db, case: Case) -> Workspace | None:
-    return db.exec(select(Workspace).where(Workspace.ticket_id == case.ticket.id)).first()
+async def _begun(starting: Awaitable[Process], receipt: dict[str, Any]) -> Process:
+    """What was started, with what bounds it written into the receipt."""
+    process = await starting
+    if process.group is not None:
+        receipt["bounds"] = process.group.words
+    return process
 
 
 def _note(db: Db, case: Case, notes: list[str]) -> None:
     activity.record(db, "workspace.snapshot", ticket=case.ticket, run=case.run, head=None, notes=notes)
 
 
-def _files(place: Workspace, launch: Launch) -> list[Path]:
-    """What a harness reads beyond that: its own program, and the files that are written for it."""
-    files = [*launch.files, *([launch.stdin] if launch.stdin else [])]
-    return [*system.needed_by(Path(launch.argv[0])), *(path for path in files if not path.is_relative_to(place.home))]
+def _command(case: Case, launch: Launch, streams: Streams, proxied: Mapping[str, str] | None = None) -> Command:
+    return Command(launch.argv, {**launch.env, **(proxied or {})}, launch.cwd, *streams, launch.stdin, case.room)
 
 
-def _box(case: Case, place: Workspace) -> Box:
+def _box(case: Case, place: Workspace, program: Path | None = None) -> Box:
+    """What a command may do: worktree and HOME, git, tool chains, what the project names; a harness's program and its input.
+
+    The git dir is made anew with it.
+    """
     reach = reach_of(case.project.reach)
-    chains = system.toolchains(os.environ.get("PATH", os.defpath))
-    read = [*chains, *reach.paths("read")]
+    read = [*system.toolchains(os.environ.get("PATH", os.defpath)), *reach.paths("read")]
+    if program is not None:
+        read += [*system.needed_by(program), given(case)]
     write = [Path(place.path), Path(place.home), *reach.paths("write")]
     box = Box(case.project.sandbox, tuple(read), tuple(path for path in write if path.exists()))
     git_dir = _git_dir(case, place)

@@ -21,11 +21,11 @@ _PATH = re.compile(r"(?<![\w/.-])((?:[\w.-]+/)*[\w-]+\.[A-Za-z0-9]{1,8})(?![\w/]
 MAX_FILES = 20
 
 
-def prompt(db: Db, case: Case, place: Workspace, workflow: Workflow) -> str:
-    """The whole prompt of a run; raises `Invalid` for a repository's template that cannot be rendered."""
+def told(db: Db, case: Case) -> dict[str, Any]:
+    """What the board knows of a run's task."""
     previous = _previous(db, case.run)
     blocker = _blocker(db, previous)
-    context: dict[str, Any] = {
+    return {
         "ticket": told_ticket(case.ticket),
         "project": case.project,
         "agent": case.agent,
@@ -35,11 +35,13 @@ def prompt(db: Db, case: Case, place: Workspace, workflow: Workflow) -> str:
         "blocker": blocker,
         "failed_checks": _failed(db, previous),
         "conflicts": blocker.files if blocker is not None and blocker.kind == "conflict" else [],
-        "target": place.target,
-        "branch": place.branch,
-        "check_command": workflow.policy.check_command or case.project.check_command,
     }
-    return render(workflow, context)
+
+
+def prompt(known: dict[str, Any], case: Case, place: Workspace, workflow: Workflow) -> str:
+    """The whole prompt of a run; raises `Invalid` for a repository's template that cannot be rendered."""
+    check_command = workflow.policy.check_command or case.project.check_command
+    return render(workflow, known | {"target": place.target, "branch": place.branch, "check_command": check_command})
 
 
 def files(case: Case, place: Workspace) -> tuple[str, ...]:

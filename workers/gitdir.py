@@ -77,6 +77,11 @@ class GitDir:
         new.rename(self.path)
         write_line(self.stamp, head)
 
+    def follow(self) -> None:
+        """Take the index over again: before the command begins, and once the worktree's files are there."""
+        admin = self.tree.admin
+        _copy(admin / "index", self.path / "index") if admin is not None else None
+
     def enter(self, box: Box) -> Box:
         """The box with this git dir in it."""
         admin = self.tree.admin

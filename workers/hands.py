@@ -81,6 +81,8 @@ class Case:
     """The run's own folder: prompt, output, logs of checks."""
     marker: str
     """Carried in the environment of everything that the run starts."""
+    place: Workspace | None
+    """The ticket's workspace as the run finds it, where there is one."""
     native_id: str | None
     """The session that the run continues, where it does."""
     redactor: Redactor
@@ -107,6 +109,7 @@ def load_case(db: Db, run: Run, settings: Settings) -> Case:
         endpoint=endpoint,
         folder=settings.runs / str(run.id),
         marker=marker(settings, run.id),
+        place=db.exec(select(Workspace).where(Workspace.ticket_id == ticket.id)).first(),
         native_id=run.resume,
         redactor=redactor(settings, project, endpoint),
         room=settings.room,

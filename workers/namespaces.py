@@ -41,7 +41,8 @@ def ask(monitor: int, number: signal.Signals) -> None:
     """Send a signal to all in the namespace but its first process: that one and the monitor stay, and tell how it ended."""
     holder = first(monitor)
     if holder is not None and (_PROC / "self/ns/pid").readlink() != (_PROC / str(holder) / "ns/pid").readlink():
-        for pid in members(holder) - {holder}:
+        # Parents first: one whose child has ended before it was asked itself goes on as if nothing were (a shell in `wait`).
+        for pid in sorted(members(holder) - {holder}):
             _kill(pid, number)
 
 

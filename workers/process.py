@@ -177,7 +177,7 @@ def _signal(marker: str, pid: int | None, number: signal.Signals) -> set[int]:
     if pid is not None and pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, number)
-    for one in pids:
+    for one in sorted(pids):  # parents first, as in `namespaces.ask`
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(one, number)
     return pids

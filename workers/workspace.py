@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,7 +26,10 @@ from dispatcher.prompts import NAME as WORKFLOW
 from dispatcher.settings import Settings
 from dispatcher.snapshots import Snapshot, litter, take
 from dispatcher.text import storable
-from dispatcher.worktrees import Worktree, add, half_laid, lay_merge, remove, remove_folder, restore
+from dispatcher.worktrees import Worktree, half_laid, lay_merge, remove, remove_folder, restore
+from dispatcher.worktrees import begin as begin_worktree
+from dispatcher.worktrees import fill as fill_worktree
+from workers.hands import Case
 
 WORKFLOW_LIMIT = 200_000
 SUBJECT = 72
@@ -34,26 +38,48 @@ SUMMARY = 5000
 """Characters of the agent's last words that a commit's message takes."""
 
 
-def prepare(database: Database, settings: Settings, run: Run, ticket: Ticket, project: Project) -> Workspace:
+@dataclass(frozen=True)
+class Begun:
+    """A ticket's workspace, whole but for the files of a new worktree: `fill` lays them in."""
+
+    place: Workspace
+    new: bool
+    reopened: bool
+
+
+def begin(database: Database, settings: Settings, case: Case) -> Begun:
     """Make the ticket's workspace, or find it and make it usable again; lay in the merge that it is to finish.
 
+    A new one is written down when it is whole: what is left of one that never was is removed by the next run.
     Raises `Invalid` for a repository that cannot be used, `SetupFailed` for all else that stands in the way, and `FenceLost`.
     """
-    with database.reading() as db:
-        place = _find(db, ticket)
+    run, ticket, project = case.run, case.ticket, case.project
+    reopened = ticket.merged_sha is not None  # after a merge, so it begins anew
+    new = case.place is None or reopened
     with _told_shortly(settings):
-        if place is None or ticket.merged_sha is not None:  # merged, and reopened since: it begins anew
-            place = _make(settings, ticket, project, place)
+        if case.place is None or new:
+            place = _make(settings, ticket, project, case.place)
         else:
+            place = case.place
             restore(worktree_of(project, place), place.head_sha)
-        _furnish(Path(place.home), Path(place.path), _agent_name(database, run))
-    point("run.worktree_made")
-    _write(database, run, place, merged=ticket.merged_sha is not None)
-    point("run.workspace_written")
+        _furnish(Path(place.home), Path(place.path), case.agent.name)
+    if new:
+        point("run.worktree_begun")
+    else:
+        _write_down(database, run, place)
     if place.merge_sha is not None:
         with _told_shortly(settings):
-            _lay(database, run, ticket, project, place)
-    return place
+            _lay(database, case, place)
+    return Begun(place, new, reopened)
+
+
+def fill(database: Database, settings: Settings, case: Case, begun: Begun) -> None:
+    """Lay the files into a new worktree and write the workspace down; raises `SetupFailed` and `FenceLost`."""
+    if not begun.new:
+        return
+    with _told_shortly(settings):
+        fill_worktree(worktree_of(case.project, begun.place))
+    _write_down(database, case.run, begun.place, merged=begun.reopened)
 
 
 def snapshot(database: Database, run: Run, ticket: Ticket, agent: Agent, summary: str) -> str:
@@ -115,17 +141,8 @@ def _workflow(repository: Repository, base_sha: str) -> str | None:
     return content.decode("utf-8", "replace") if content is not None else None
 
 
-def _find(db: Db, ticket: Ticket) -> Workspace | None:
-    return db.exec(select(Workspace).where(Workspace.ticket_id == ticket.id)).first()
-
-
 def _required(db: Db, ticket: Ticket) -> Workspace:
     return db.exec(select(Workspace).where(Workspace.ticket_id == ticket.id)).one()
-
-
-def _agent_name(database: Database, run: Run) -> str:
-    with database.reading() as db:
-        return db.get_one(Agent, run.agent_id).name
 
 
 def _make(settings: Settings, ticket: Ticket, project: Project, old: Workspace | None) -> Workspace:
@@ -135,11 +152,11 @@ def _make(settings: Settings, ticket: Ticket, project: Project, old: Workspace |
     place.path, place.home, place.branch, place.target = str(path), str(home), branch_of(ticket.key), project.default_branch
     tree = worktree_of(project, place)
     try:
-        add(tree, f"refs/heads/{place.target}")
+        begin_worktree(tree, f"refs/heads/{place.target}")
         start = tree.start()
     except GitFailed:
         start = _make_room(tree, project, place, known)
-        add(tree, start)
+        begin_worktree(tree, start)
     place.base_sha = place.head_sha = start
     place.merge_sha = place.setup_at = None
     place.created_at = utcnow()
@@ -181,6 +198,12 @@ def _furnish(home: Path, worktree: Path, agent: str) -> None:
     new.rename(home)
 
 
+def _write_down(database: Database, run: Run, place: Workspace, *, merged: bool = False) -> None:
+    point("run.worktree_made")
+    _write(database, run, place, merged=merged)
+    point("run.workspace_written")
+
+
 def _write(database: Database, run: Run, place: Workspace, *, merged: bool = False) -> None:
     with database.transaction() as db:
         leases.check(db, run.id or 0, run.fence)
@@ -189,10 +212,11 @@ def _write(database: Database, run: Run, place: Workspace, *, merged: bool = Fal
             db.get_one(Ticket, place.ticket_id).merged_sha = None
 
 
-def _lay(database: Database, run: Run, ticket: Ticket, project: Project, place: Workspace) -> None:
+def _lay(database: Database, case: Case, place: Workspace) -> None:
     """Lay the target, as it is now, into the worktree, once. What a lost run left there is committed before."""
     assert place.merge_sha is not None
-    tree = worktree_of(project, place)
+    run = case.run
+    tree = worktree_of(case.project, place)
     if tree.repository.is_ancestor(place.merge_sha, place.head_sha):
         place.merge_sha = None
         _write(database, run, place)
@@ -201,10 +225,8 @@ def _lay(database: Database, run: Run, ticket: Ticket, project: Project, place: 
     if begun is None and tree.merging() == place.merge_sha:
         return
     if begun is None:
-        name = _agent_name(database, run)
-        taken = take(
-            tree, known=place.head_sha, base=place.base_sha, merging=None, message=_message(ticket), author=_author(name)
-        )
+        message, author = _message(case.ticket), _author(case.agent.name)
+        taken = take(tree, known=place.head_sha, base=place.base_sha, merging=None, message=message, author=author)
         place.head_sha = taken.head
     place.merge_sha = begun or tree.repository.commit(f"refs/heads/{place.target}") or place.merge_sha
     _write(database, run, place)

@@ -31,9 +31,11 @@ class Step:
 AGAIN = ("lost", "succeeded")
 STEPS = [
     Step("run.claimed", ends=AGAIN),
+    Step("run.worktree_begun", ends=AGAIN),
     Step("run.worktree_made", ends=AGAIN),
     Step("run.workspace_written", ends=AGAIN),
     Step("run.set_up", ends=AGAIN),
+    Step("run.sandbox_stands", ends=AGAIN),
     Step("run.harness_started", ("sleep 0.2", *PLAIN), ends=AGAIN),
     Step("run.launched", ("sleep 0.2", *PLAIN), ends=AGAIN),
     Step("run.items_written", SLOW, ends=AGAIN, resumes=True),

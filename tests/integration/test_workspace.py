@@ -160,7 +160,8 @@ def test_a_full_disk_is_one_line(desk: Desk, monkeypatch: pytest.MonkeyPatch) ->
         raise OSError(28, "No space left on device")
 
     desk.file()
-    monkeypatch.setattr(workspace, "add", full)  # a small file system of our own would need privileges that CI has not
+    # A small file system of our own would need privileges that CI has not.
+    monkeypatch.setattr(workspace, "begin_worktree", full)
     with pytest.raises(SetupFailed, match="is full") as caught:
         desk.prepare(desk.claim())
     assert "free some space" in caught.value.hint

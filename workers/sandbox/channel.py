@@ -89,8 +89,10 @@ class Channel:
             raise NotEntered("the sandbox answered something else than it was asked")
         return [Tried(trial, answer) for trial, answer in zip(trials, answers, strict=True)]
 
-    async def go(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> None:
-        """Become the command; returns when it runs."""
+    async def go(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path, stdin: Path | None = None) -> None:
+        """Become the command, reading that file; returns when it runs."""
+        with open(stdin or os.devnull, "rb") as source:  # noqa: ASYNC230, PTH123  # a plain file of ours
+            await self._do(socket.send_fds, self._ours, [b"i"], [source.fileno()])
         await self._send(
             {
                 "argv": [os.fsencode(word) for word in argv],

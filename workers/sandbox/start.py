@@ -6,9 +6,10 @@ import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from dispatcher.cgroups import ANY, Room
 from workers import process
@@ -38,6 +39,17 @@ class Command:
     """What it may take of the machine."""
 
 
+class Streams(NamedTuple):
+    """The files that a sandbox prints to, its command's too."""
+
+    stdout: Path
+    stderr: Path
+
+
+Become = Callable[[Command], Awaitable[Process]]
+"""Lets a sandbox become its command, whose output goes where the sandbox's does; at most once."""
+
+
 @dataclass(frozen=True)
 class Doors:
     """What a sandbox reaches: by port, who serves there. Only a strict sandbox has ports of its own."""
@@ -58,33 +70,69 @@ async def run(
     judge: Judge | None = None,
 ) -> AsyncIterator[Process]:
     """Run a command in a box; on leaving nothing of it lives on. Raises `Refused` where the sandbox cannot be had."""
-    if box.tier == NONE:
-        async with process.start(
-            command.argv,
-            cwd=command.cwd,
-            env=command.env,
-            marker=marker,
-            stdout=command.stdout,
-            stderr=command.stderr,
-            stdin=command.stdin,
-            room=command.room,
-        ) as started:
-            yield started
-        return
-    doors = doors or Doors()
-    with contextlib.closing(Channel()) as channel:
-        async with _enter(box, command, marker, channel) as started:
-            try:
-                await _open(box, channel, doors, trials, judge)
-                await channel.go(command.argv, {**command.env, **restricted.ENV[box.tier], MARKER: marker}, command.cwd)
-            except NotEntered as error:
-                await started.end()
-                raise refusal(box.tier, str(error), _last_words(command.stderr)) from error
-            yield started
+    streams = Streams(command.stdout, command.stderr)
+    async with standing(box, streams, marker=marker, room=command.room, doors=doors, trials=trials, judge=judge) as become:
+        yield await become(command)
 
 
 @asynccontextmanager
-async def _enter(box: Box, command: Command, marker: str, channel: Channel) -> AsyncIterator[Process]:
+async def standing(
+    box: Box,
+    streams: Streams,
+    *,
+    marker: str,
+    room: Room = ANY,
+    doors: Doors | None = None,
+    trials: Sequence[Trial] = (),
+    judge: Judge | None = None,
+) -> AsyncIterator[Become]:
+    """A sandbox that has been tried and waits for its one command, which what this gives starts in it.
+
+    So it can be made while the command is still being thought out. On leaving nothing of it lives on. Both raise `Refused`.
+    """
+    if box.tier == NONE:
+        async with contextlib.AsyncExitStack() as stack:
+            yield lambda command: stack.enter_async_context(_plain(command, marker))
+        return
+    doors = doors or Doors()
+    with contextlib.closing(Channel()) as channel:
+        async with _enter(box, streams, marker, channel, room) as started:
+
+            async def become(command: Command) -> Process:
+                env = {**command.env, **restricted.ENV[box.tier], MARKER: marker}
+                async with _refusing(box, streams, started):
+                    await channel.go(command.argv, env, command.cwd, command.stdin)
+                return started
+
+            async with _refusing(box, streams, started):
+                await _open(box, channel, doors, trials, judge)
+            yield become
+
+
+def _plain(command: Command, marker: str) -> AbstractAsyncContextManager[Process]:
+    return process.start(
+        command.argv,
+        cwd=command.cwd,
+        env=command.env,
+        marker=marker,
+        stdout=command.stdout,
+        stderr=command.stderr,
+        stdin=command.stdin,
+        room=command.room,
+    )
+
+
+@asynccontextmanager
+async def _refusing(box: Box, streams: Streams, started: Process) -> AsyncIterator[None]:
+    try:
+        yield
+    except NotEntered as error:
+        await started.end()
+        raise refusal(box.tier, str(error), _last_words(streams.stderr)) from error
+
+
+@asynccontextmanager
+async def _enter(box: Box, streams: Streams, marker: str, channel: Channel, room: Room) -> AsyncIterator[Process]:
     argv = strict.command(box, channel.inside) if box.tier == STRICT else restricted.command(channel.inside)
     if argv is None:
         raise missing()
@@ -93,12 +141,11 @@ async def _enter(box: Box, command: Command, marker: str, channel: Channel) -> A
         cwd=Path("/"),
         env={},
         marker=marker,
-        stdout=command.stdout,
-        stderr=command.stderr,
-        stdin=command.stdin,
+        stdout=streams.stdout,
+        stderr=streams.stderr,
         passed=(channel.inside,),
         walled=box.tier == STRICT,
-        room=command.room,
+        room=room,
     ) as started:
         channel.entered()
         yield started
@@ -125,4 +172,4 @@ def _last_words(path: Path) -> str:
         return ""
 
 
-__all__ = ["Command", "Doors", "Judge", "Refused", "Serve", "run"]
+__all__ = ["Become", "Command", "Doors", "Judge", "Refused", "Serve", "Streams", "run", "standing"]

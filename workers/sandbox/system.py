@@ -12,6 +12,7 @@ from pathlib import Path
 LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 """Links into /usr on most systems, folders on others."""
 FOLDERS = ("/usr", "/nix/store", "/gnu/store")
+_SYSTEM = tuple(f"{name}/" for name in (*FOLDERS, *LINKS))
 ETC = (
     "alternatives",
     "bash.bashrc",
@@ -97,12 +98,15 @@ def interpreter() -> tuple[str, Path]:
 
 def homes() -> list[Path]:
     """The home folders of this process's user: by the environment, and by the password file."""
-    found = []
-    with contextlib.suppress(RuntimeError):
-        found.append(Path.home())
+    found = [os.environ.get("HOME") or _listed_home(os.getuid()), _listed_home(os.getuid())]
+    return [Path(home) for home in dict.fromkeys(found) if home and Path(home) != Path("/")]
+
+
+@lru_cache
+def _listed_home(user: int) -> str:
     with contextlib.suppress(KeyError):
-        found.append(Path(pwd.getpwuid(os.getuid()).pw_dir))
-    return [home for home in dict.fromkeys(found) if home != Path("/")]
+        return pwd.getpwuid(user).pw_dir
+    return ""
 
 
 def toolchains(path: str) -> list[Path]:
@@ -143,11 +147,11 @@ def environment(folder: Path) -> list[Path]:
 
 def is_system(path: Path) -> bool:
     """Whether a path is let in anyway."""
-    return any(path.is_relative_to(one) for one in (*FOLDERS, *LINKS))
+    return f"{path}/".startswith(_SYSTEM)
 
 
 def _holds_home(folder: Path) -> bool:
-    return any(home.is_relative_to(folder) for home in homes())
+    return any(folder == home or folder in home.parents for home in homes())
 
 
 def _behind(folder: Path) -> list[Path]:
@@ -155,7 +159,8 @@ def _behind(folder: Path) -> list[Path]:
     if folder.parts[:2] == ("/", "opt") and len(folder.parts) > 2:
         found.append(Path(*folder.parts[:3]))
     for home in homes():
-        found += [home / name for name in MANAGERS if folder.is_relative_to(home / name)]
-        if folder.is_relative_to(home):
-            found += [home / other for other in BESIDE.get(str(folder.relative_to(home)), ())]
+        if home in folder.parents:
+            below = folder.relative_to(home).as_posix()
+            found += [home / name for name in MANAGERS if f"{below}/".startswith(f"{name}/")]
+            found += [home / other for other in BESIDE.get(below, ())]
     return found

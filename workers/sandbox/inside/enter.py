@@ -2,7 +2,7 @@
 
 It talks to the worker over an inherited socket. First comes one order: which ports to listen on, what to restrict, what to try.
 The listening sockets go out by SCM_RIGHTS, for they belong to the sandbox's own network; then the trials' results, a line each;
-then the command comes in. The socket closes by itself when the command runs.
+then the command comes in, after the file that it reads. The socket closes by itself when the command runs.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def main(descriptor: int) -> None:
             landlock.restrict(**order["landlock"])
         lines = [f"{name}\t{probe.tried(kind, tuple(target))}\n" for name, kind, target in order["trials"]]
         channel.sendall(("".join(lines) + READY + "\n").encode("utf-8", "replace"))
+        posix.dup2(_descriptor(channel), 0)
         _become(_receive(channel))
     except EOFError:
         posix._exit(1)  # the worker has thought better of it
@@ -79,6 +80,14 @@ def _listen(port: int) -> _socket.socket:
     door.bind((LOOPBACK, port))
     door.listen(BACKLOG)
     return door
+
+
+def _descriptor(channel: _socket.socket) -> int:
+    """What comes beside one byte: the file that the command reads."""
+    data, beside, _, _ = channel.recvmsg(1, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+    if not data or not beside:
+        raise EOFError
+    return int.from_bytes(beside[0][2][:4], sys.byteorder)
 
 
 def _receive(channel: _socket.socket) -> dict[str, Any]:
