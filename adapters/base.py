@@ -86,7 +86,7 @@ class Task:
     """Names the run to the gateway; it is not the endpoint's key."""
     model: str
     run: Path
-    """A folder of this run alone, outside the worktree and empty, for what the harness is given to read: it may not write there."""
+    """A folder of this run alone, outside the worktree, for what the harness is given: it may read it and not write."""
     turn: int = 1
     """1 for the first run in a workspace, then 2, 3, ..."""
     resume: str | None = None
