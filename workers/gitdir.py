@@ -3,7 +3,7 @@
 Within a sandbox it lies where the worktree's `.git` leads, so that git works there as ever: status, diff, commit, branches.
 It is made anew before each command, and thrown away after the agent's commits were taken over. So the agent can neither move a
 ref of the repository's nor spoil an object, and no setting or hook of its making is ever met by git on the host: even what is
-taken over is packed inside the sandbox, and checked by `index-pack --strict` on its way in.
+taken over, stashes too, is packed inside the sandbox, and checked by `index-pack --strict` on its way in.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 from dispatcher.errors import GitFailed
 from dispatcher.git import Repository
 from dispatcher.worktrees import Worktree, conclude, read_line, remove_folder, write_line
+from workers import stashes
 from workers.sandbox.box import LANDLOCK, STRICT, Box, Laid
 from workers.sandbox.reasons import Refused
 from workers.sandbox.start import Command, run
+from workers.stashes import Stash
 
 LARGEST = 512 * 1024 * 1024
 """Bytes of commits that are taken over at once."""
@@ -33,13 +36,18 @@ SETTINGS = ("autocrlf", "eol", "filemode", "ignorecase", "precomposeunicode", "s
 """Those of the repository's own `core` settings that decide how files are compared."""
 SHOWN = ("refs/heads/", "refs/tags/", "refs/remotes/")
 """The refs that an agent sees."""
+_LINE = 10_000
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_SHAS = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64})? ([0-9a-f]{40}|[0-9a-f]{64})?\n")
-_PACK = """
-head=$(git rev-parse --verify --quiet 'HEAD^{commit}') || head=
-branch=$(git rev-parse --verify --quiet "$1^{commit}") || branch=
-echo "$head $branch"
-[ -z "$head$branch" ] || printf '%s\\n' $head $branch "^$2" | git pack-objects -q --revs --stdout --local --delta-base-offset
+_SHAS = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})? ([0-9a-f]{40}|[0-9a-f]{64})?")
+_PACK = f"""
+head=$(git rev-parse --verify --quiet 'HEAD^{{commit}}') || head=
+branch=$(git rev-parse --verify --quiet "$1^{{commit}}") || branch=
+stashes=$(git reflog show -n {stashes.MOST} --format='%H %gs' {stashes.REF}) || stashes=
+kept=$(printf '%s\\n' "$stashes" | cut -d ' ' -f 1)
+[ -z "$kept" ] || git rev-list --quiet --objects $kept "^$2" || stashes= kept=
+printf '%s\\n' "$head $branch" "$stashes" .
+[ -z "$head$branch$kept" ] ||
+  printf '%s\\n' $head $branch $kept "^$2" | git pack-objects -q --revs --stdout --local --delta-base-offset
 """
 
 
@@ -58,6 +66,11 @@ class GitDir:
     def stamp(self) -> Path:
         """Says where the branch was when the git dir was made; no agent can write it."""
         return self.path.with_name(f"{self.path.name}.made")
+
+    @property
+    def stashes(self) -> Path:
+        """Says which stashes were taken over; no agent can write it."""
+        return self.path.with_name(f"{self.path.name}.stashes")
 
     def make(self) -> None:
         """Make it anew from what the repository and the worktree's own folder there hold. Raises `GitFailed`."""
@@ -96,10 +109,12 @@ class GitDir:
         return Box(box.tier, (*box.read, self.tree.path / ".git"), box.write, (*box.laid, Laid(self.path, admin)))
 
     def touched(self) -> bool:
-        """Whether commits were made in it, or another branch was checked out."""
+        """Whether commits or stashes were made in it, or another branch was checked out."""
         made = read_line(self.stamp)
         if made is None or not self.path.is_dir():
             return False
+        if stashes.seen(self.path) != [one.sha for one in stashes.kept(self.stashes)]:
+            return True
         return read_line(self.path / "HEAD") != f"ref: {self.tree.ref}" or read_line(self.path / self.tree.ref) != made
 
     async def collect(self, tier: str, folder: Path, marker: str) -> list[str]:
@@ -141,14 +156,16 @@ class GitDir:
 
     def _take(self, packed: Path) -> list[str]:
         with packed.open("rb") as file:
-            found = _SHAS.match(file.readline(200))
+            lines = list(_head(file))
+            found = _SHAS.fullmatch(lines[0]) if lines else None
             pack = file.read(LARGEST + 1)
         if found is None or len(pack) > LARGEST:
             raise GitFailed("what git wrote is no pack, or too large")
-        head, branch = (part.decode() if part else None for part in found.groups())
+        head, branch = found.groups()
         repository = self.tree.repository
         if int.from_bytes(pack[8:12], "big"):
             repository.git("index-pack", "--strict", "--stdin", stdin=pack)
+        stashes.keep(self.stashes, self._there(stashes.parse(lines[1:])))
         now, taken, there = repository.commits(self.tree.ref, branch or "-", head or "-")
         notes = []
         if taken is not None and taken != now:
@@ -161,6 +178,11 @@ class GitDir:
         if admin is not None and there is not None and there != taken:
             write_line(admin / "HEAD", there)
         return notes
+
+    def _there(self, found: list[Stash]) -> list[Stash]:
+        """Those whose commits the repository has."""
+        commits = self.tree.repository.commits(*(one.sha for one in found)) if found else []
+        return [one for one, commit in zip(found, commits, strict=True) if commit == one.sha]
 
     def _heed_merge(self) -> None:
         """A merge that the agent has concluded or given up is no longer under way."""
@@ -178,9 +200,19 @@ class GitDir:
         _copy(admin / "index", new / "index") or _copy(self.tree.index, new / "index")
         for name in ("shallow", "info/exclude", "info/attributes"):
             _copy(repository.git_dir / name, new / name)
+        stashes.lay(new, self._there(stashes.kept(self.stashes)))
         for name in ("MERGE_HEAD", "MERGE_MSG"):
             if (text := read_line(admin / name)) is not None:
                 (new / name).write_text(text + "\n", "utf-8", "surrogateescape")
+
+
+def _head(file: BinaryIO) -> Iterator[str]:
+    """What `_PACK` prints before the pack: lines up to one with a dot."""
+    for _ in range(stashes.MOST + 3):
+        line = os.fsdecode(file.readline(_LINE)).rstrip("\n")
+        if line == ".":
+            return
+        yield line
 
 
 def _refs(repository: Repository, own: str) -> Iterator[str]:

@@ -74,6 +74,44 @@ async def test_the_next_run_sees_what_was_committed_and_checks_see_a_clean_tree(
     assert git(repository, "show", f"agent/{key}:log.txt").splitlines() == ["Agent", "Begin"]
 
 
+async def test_stashes_stay_from_command_to_command_and_from_run_to_run(home: House, repository: Path) -> None:
+    home.edit(Project, check_command="git stash list")
+    key = home.file(
+        "if test -e begun.txt; then git stash list > list.txt; git stash pop -q; git stash drop -q; git commit -q -a -m Popped",
+        "else touch begun.txt; echo one >> README.md; git stash push -q -m 'The first'",
+        "echo two > new.txt; git stash push -q -u -m 'The second' -- new.txt; fi",
+        "say Done.",
+    )
+    before = refs(repository)
+    assert await home.work(key) == "review", home.run(key).summary
+    assert notes(home) == ""
+    assert home.checks(key)[0].output.splitlines() == [
+        f"stash@{{0}}: On agent/{key}: The second",
+        f"stash@{{1}}: On agent/{key}: The first",
+    ]
+    assert not (Path(home.workspace(key).path) / "new.txt").exists() and refs(repository) == before
+    home.do(again, key)
+    assert await home.work(key) == "review", home.run(key).summary
+    assert git(repository, "show", f"agent/{key}:new.txt") == "two" and home.checks(key)[-1].output == ""
+    assert len(git(repository, "show", f"agent/{key}:list.txt").splitlines()) == 2 and notes(home) == ""
+    assert git(repository, "show", f"agent/{key}:README.md") == "# Sample" and refs(repository) == before
+    assert git(repository, "stash", "list") == "" and git(repository, "fsck", "--strict", "--no-dangling") == ""
+
+
+async def test_a_stash_that_is_spoilt_costs_nothing_but_itself(home: House, repository: Path) -> None:
+    key = home.file(
+        "echo x >> a.txt; git add a.txt; git commit -q -m Good; echo y >> a.txt; git stash push -q",
+        "dir=$(git rev-parse --git-dir); sha=$(git rev-parse 'stash:a.txt')",
+        "chmod -R u+w $dir/objects; echo bad > $dir/objects/$(echo $sha | cut -c1-2)/$(echo $sha | cut -c3-)",
+        "say Done.",
+    )
+    assert await home.work(key) == "review", home.run(key).summary
+    assert git(repository, "show", f"agent/{key}:a.txt") == "x"
+    home.do(again, key)
+    assert await home.work(key) == "review", home.run(key).summary
+    assert git(repository, "fsck", "--strict", "--no-dangling") == ""
+
+
 def again(db: Any, ticket: Any) -> None:
     move_ticket(db, ticket, "change")
     runs.create_run(db, ticket, board.assigned_agent(db, ticket), reason="change")
