@@ -6,6 +6,7 @@ Work that was not merged is never removed here: it is told of, with the command 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ from dispatcher.worktrees import remove, remove_folder
 
 NOISE = ("run.items", "run.progress")
 """Entries of the feed that a page needs in the moment only; what they told of is in the runs and their transcripts."""
+
+SIZES = "sizes.json"
+"""A file of the data folder: how large the folders of ended runs are. It is made again where it is lost."""
 
 Kind = Literal["log", "home", "worktree", "feed"]
 Closed = list[tuple[Ticket, Workspace]]
@@ -127,7 +131,9 @@ def _logs(database: Database, settings: Settings, now: datetime) -> Iterator[Spa
     with database.reading() as db:
         rows = db.exec(select(Run.id, Run.ended_at).where(col(Run.state).not_in(LIVE_RUN)).order_by(col(Run.id)))
         ended = [(settings.runs / str(number), at) for number, at in rows if at is not None]
-    folders = [(folder, at, _size(folder)) for folder, at in ended if folder.is_dir()]
+    there = [(folder, at) for folder, at in ended if folder.is_dir()]
+    sizes = _sizes(settings.home / SIZES, [folder for folder, _ in there])
+    folders = [(folder, at, sizes[folder.name]) for folder, at in there]
     room = sum(size for *_, size in folders) - settings.keep_logs_gb * 1e9
     for folder, at, size in folders:
         if (now - at).days >= settings.keep_logs_days:
@@ -137,6 +143,21 @@ def _logs(database: Database, settings: Settings, now: datetime) -> Iterator[Spa
         else:
             continue
         room -= size
+
+
+def _sizes(file: Path, folders: list[Path]) -> dict[str, int]:
+    """Bytes of the folders of ended runs, by their names: those do not change, so each is looked through once."""
+    try:
+        known = json.loads(file.read_text())
+    except (FileNotFoundError, ValueError):
+        known = {}
+    sizes = {folder.name: known.get(folder.name) or _size(folder) for folder in folders}
+    if sizes != known:
+        new = file.with_name(f"{file.name}.{os.getpid()}.new")
+        with contextlib.suppress(OSError):  # a full disk is what upkeep is there for; they are looked up again
+            new.write_text(json.dumps(sizes))
+            new.replace(file)
+    return sizes
 
 
 def _homes(database: Database, closed: Closed, now: datetime) -> Iterator[Spare]:

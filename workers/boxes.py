@@ -115,7 +115,8 @@ async def harness(case: Case, place: Workspace, program: Path, door: Door) -> As
                     async def start(launch: Launch) -> Process:
                         await asyncio.to_thread(_git_dir(case, place).follow)
                         with _told():
-                            return await _begun(become(_command(case, launch, streams, proxied)), receipt)
+                            more = {**_temporary(box, place), **proxied}
+                            return await _begun(become(_command(case, launch, streams, more)), receipt)
 
                     yield Standing(receipt, start)
 
@@ -165,8 +166,17 @@ def _note(db: Db, case: Case, notes: list[str]) -> None:
     activity.record(db, "workspace.snapshot", ticket=case.ticket, run=case.run, head=None, notes=notes)
 
 
-def _command(case: Case, launch: Launch, streams: Streams, proxied: Mapping[str, str] | None = None) -> Command:
-    return Command(launch.argv, {**launch.env, **(proxied or {})}, launch.cwd, *streams, launch.stdin, case.room)
+def _command(case: Case, launch: Launch, streams: Streams, more: Mapping[str, str] | None = None) -> Command:
+    return Command(launch.argv, {**launch.env, **(more or {})}, launch.cwd, *streams, launch.stdin, case.room)
+
+
+def _temporary(box: Box, place: Workspace) -> dict[str, str]:
+    """Where programs put what they need for a while: without mounts there is no /tmp of the run's own."""
+    if box.tier == STRICT:
+        return {}
+    folder = Path(place.home) / "tmp"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return {name: str(folder) for name in ("TMPDIR", "TMP", "TEMP")}
 
 
 def _box(case: Case, place: Workspace, program: Path | None = None) -> Box:

@@ -13,7 +13,7 @@ from sqlmodel import func, select
 
 from dispatcher import activity, board, review, runs
 from dispatcher.models import Activity, Run, SessionRow, Ticket, Workspace, utcnow
-from dispatcher.upkeep import tidy
+from dispatcher.upkeep import SIZES, tidy
 from tests.desk import Desk
 from tests.gitting import git
 from tests.integration.cli import Cli
@@ -81,6 +81,20 @@ def test_the_oldest_logs_go_where_all_take_too_much_room(desk: Desk) -> None:
     settings = desk.settings.model_copy(update={"keep_logs_gb": 9e-6})
     assert [one.because for one in tidy(desk.database, settings).gone] == ["logs take more than 9e-06 GB"]
     assert [folder.exists() for folder in folders] == [False, True, True]
+
+
+def test_the_logs_of_a_run_are_looked_through_once(desk: Desk) -> None:
+    desk.file()
+    run = desk.claim()
+    desk.prepare(run)
+    desk.finish(run, "no_changes")
+    folder = log_of(desk, run, 4000)
+    age(desk, Run, "ended_at", 90)
+    assert tidy(desk.database, desk.settings, dry=True).gone[0].size == 4000
+    (folder / "stdout").unlink()
+    assert tidy(desk.database, desk.settings, dry=True).gone[0].size == 4000
+    (desk.settings.home / SIZES).write_text("{")
+    assert tidy(desk.database, desk.settings).gone[0].size == 0
 
 
 def test_a_merged_tickets_home_goes_and_its_sessions_are_not_continued(desk: Desk) -> None:

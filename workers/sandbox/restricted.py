@@ -1,7 +1,7 @@
 """The second best: no walls of its own, but the kernel's Landlock rules on files, TCP ports, signals and abstract sockets.
 
 What it cannot hold is in the receipt: UDP (name servers), Unix sockets on disk, other processes' names, and a port is a port on
-every host. There is no /tmp of its own, so none is writable; TMPDIR lies in the private HOME.
+every host. There is no /tmp of its own, so none is writable unless the project names it; TMPDIR lies in the private HOME.
 """
 
 from __future__ import annotations

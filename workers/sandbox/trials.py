@@ -69,7 +69,9 @@ def closed(box: Box, baits: Baits, folders: Iterable[Path]) -> list[Trial]:
     trials += [Trial(NAMES, "udp", (server, DNS)) for server in name_servers()]
     trials += [Trial(IPV6, "tcp", ("::1", baits.port6))] if baits.port6 else []
     trials += [Trial(SOCKETS, "unix", (path,)) for path in (*baits.paths, *_sockets(box))]
-    unwritten = [path for path in (*others, Path("/usr"), Path("/etc")) if not _below(path, box.write)]
+    # Landlock's /tmp is the machine's own, in which others' programs look for their files.
+    places = (*others, Path("/usr"), Path("/etc"), *([Path(TEMPORARY)] if box.tier == LANDLOCK else []))
+    unwritten = [path for path in places if not _below(path, box.write)]
     trials += [Trial(WRITING, "write", seen) for path in unwritten if (seen := _seen(path))]
     trials += [Trial(WRITING, "change", (path,)) for path in SWITCHES]
     trials += [Trial(READING, "read", seen) for path in _unseen(box, others) if (seen := _seen(path))]
