@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -13,7 +14,7 @@ import pytest
 
 from dispatcher.embedded import EmbeddedRedis
 from dispatcher.harness_install import install
-from tests import sandboxes
+from tests import sandboxes, templates
 from tests.board import Board
 from tests.gitting import begin_repository
 from tests.guarantees import pytest_runtest_setup, pytest_terminal_summary
@@ -81,25 +82,42 @@ def redis_url(redis_server: EmbeddedRedis) -> str:
 def postgres_server() -> Iterator[str]:
     """The socket folder of the PostgreSQL of the whole test run."""
     with postgres() as folder:
+        templates.make_template(folder)
         yield folder
 
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
-    """A fresh PostgreSQL database."""
+    """A fresh PostgreSQL database at the newest schema."""
+    with _created(postgres_server, templates.NAME) as url:
+        yield url
+
+
+@contextmanager
+def _created(server: str, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(host=postgres_server, user="postgres", dbname="postgres", autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
-        yield f"postgresql+psycopg://postgres@/{name}?host={postgres_server}"
+    with psycopg.connect(host=server, user="postgres", dbname="postgres", autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {template}')
+        yield f"postgresql+psycopg://postgres@/{name}?host={server}"
         admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An empty database: the test runs once on each engine."""
+    """A fresh database at the newest schema: the test runs once on each engine."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path_factory.mktemp('database') / 'dispatcher.db'}"
+        return templates.migrated(f"sqlite:///{tmp_path_factory.mktemp('database') / 'dispatcher.db'}")
     return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without tables, on each engine."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    with _created(request.getfixturevalue("postgres_server"), "template1") as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from dispatcher.db import Database
 from dispatcher.models import Agent, Blocker, Check, Endpoint, Run, Ticket, Workspace
 from dispatcher.projects import add_project
 from dispatcher.settings import Settings
+from tests import templates
 from tests.fake import installed
 from workers.crew import Crew
 from workers.gateway import Gateway
@@ -109,7 +110,7 @@ async def house(tmp_path: Path, database_url: str, repository: Path, **settings:
     home = tmp_path / "home of ours"
     options = {"grace_seconds": 0.5, "follow_seconds": 0.01, "endpoint_patience": 1, "check_timeout": 5} | settings
     config = Settings(home=home, database_url=database_url, **options)
-    database = Database(config.database)
+    database = Database(config.database if database_url else templates.migrated(config.database))
     database.migrate()
     with installed(home):
         furnish(database, repository, config)

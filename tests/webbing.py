@@ -18,6 +18,7 @@ from dispatcher.db import Database
 from dispatcher.models import Check, Workspace, utcnow
 from dispatcher.settings import Settings
 from dispatcher.transitions import move_run
+from tests import templates
 from tests.entering import bearer
 from tests.gitting import Site as Tree
 from web.app import create_app
@@ -107,6 +108,8 @@ class Web:
 @asynccontextmanager
 async def open_web(url: str, home: Path, **settings: Any) -> AsyncIterator[Web]:
     """The app in this process, on that database."""
+    if url.startswith("sqlite"):
+        templates.migrated(url)
     chosen = Settings(home=home, database_url=url, **settings)
     app = create_app(chosen)
     async with app.router.lifespan_context(app):

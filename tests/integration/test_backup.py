@@ -132,8 +132,8 @@ def _lines(archive: tarfile.TarFile, name: str) -> list[Any]:
     return [json.loads(line) for line in file]
 
 
-def test_an_older_schema_is_brought_forward(database_url: str, tmp_path: Path) -> None:
-    old = Database(database_url)
+def test_an_older_schema_is_brought_forward(empty_url: str, tmp_path: Path) -> None:
+    old = Database(empty_url)
     with old.engine.execution_options(write=True).connect() as connection:
         command.upgrade(migration_config(connection), "0001")
         connection.execute(

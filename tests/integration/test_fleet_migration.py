@@ -25,8 +25,8 @@ INSERT INTO worker (name, host, pid, version, runs_at_once, started_at, seen_at)
 """
 
 
-def test_rows_of_before_come_forward(database_url: str) -> None:
-    database = Database(database_url)
+def test_rows_of_before_come_forward(empty_url: str) -> None:
+    database = Database(empty_url)
     with database._writer.connect() as connection:
         config = migration_config(connection)
         command.upgrade(config, "0003")

@@ -12,8 +12,8 @@ from sqlalchemy import create_engine, text
 from tests import servers
 
 
-def test_database_url_is_empty_and_writable(database_url: str) -> None:
-    engine = create_engine(database_url)
+def test_empty_url_is_empty_and_writable(empty_url: str) -> None:
+    engine = create_engine(empty_url)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE mark (value INTEGER)"))
         connection.execute(text("INSERT INTO mark VALUES (7)"))

@@ -290,8 +290,8 @@ def test_every_happening_carries_who_did_it(database: Database) -> None:
         assert [row.kind for row in activity.since(db, 0, actor="ada")] == ["access.user_added"]
 
 
-def test_a_database_of_before_is_brought_forward(database_url: str) -> None:
-    database = Database(database_url)
+def test_a_database_of_before_is_brought_forward(empty_url: str) -> None:
+    database = Database(empty_url)
     with database._writer.connect() as connection:
         command.upgrade(migration_config(connection), "0001")
         now = utcnow()

@@ -21,8 +21,8 @@ def _seen(database: Database) -> tuple[Any, ...]:
         return context.get_current_revision(), people, compare_metadata(context, SQLModel.metadata)
 
 
-def test_made_at_once_or_step_by_step_it_is_the_same(database_url: str) -> None:
-    database = Database(database_url)
+def test_made_at_once_or_step_by_step_it_is_the_same(empty_url: str) -> None:
+    database = Database(empty_url)
     with database.engine.execution_options(write=True).connect() as connection:
         command.upgrade(migration_config(connection), "head")
         connection.commit()
@@ -36,8 +36,8 @@ def test_made_at_once_or_step_by_step_it_is_the_same(database_url: str) -> None:
     database.close()
 
 
-def test_processes_that_start_at_once_make_it_once(database_url: str) -> None:
-    databases = [Database(database_url) for _ in range(4)]
+def test_processes_that_start_at_once_make_it_once(empty_url: str) -> None:
+    databases = [Database(empty_url) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(Database.migrate, databases))
     assert _seen(databases[0])[1] == [(1, "admin", "admin")]
