@@ -2,8 +2,8 @@
 // comes a little later, each browser in its own time: else all that show the board would ask for it in the same moment.
 import { cardOf, columns, filterQuery, fragment, get, refreshed } from "./board-parts.js";
 
-const AHEAD = "600px 0px";
-const PATIENCE_MS = 4000;
+const AHEAD = "1000px 0px";
+const PATIENCE_MS = 2500;
 const waiting = new Set();
 const later = new Map(); // link -> timer
 
