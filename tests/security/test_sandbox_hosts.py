@@ -15,13 +15,12 @@ from tests.gitting import git
 from tests.house import House, house
 from tests.sandboxes import needs_landlock, needs_strict
 
+pytestmark = pytest.mark.guarantee("the agent writes only its workspace, and reaches only its endpoint")
 ADDRESS = "127.0.0.2"
 """Not the address that programs take for this machine itself, for which no proxy is asked."""
 ASK = """
 import http.client, os, sys, urllib.request
 from urllib.parse import urlsplit
-
-pytestmark = pytest.mark.guarantee("the agent writes only its workspace, and reaches only its endpoint")
 how, host, port = sys.argv[1:]
 try:
     if how == "plain":
