@@ -31,6 +31,9 @@ from tests.entering import cookie
 TICKETS = 2000
 BROWSERS = 20
 MOVES = 50
+PAUSE = 0.6
+"""Seconds between two changes: the browsers and the server share the machine's cores, and a change that met the one before would
+measure those."""
 LOADS = 7
 STATES = ("backlog",) * 10 + ("queued",) * 2 + ("running",) * 2 + ("blocked",) * 2 + ("review",) * 3 + ("done",) * 21
 WORDS = [
@@ -196,7 +199,7 @@ async def telling(browser: Browser, url: str, database: Database) -> list[Figure
         keys = [ticket.key for ticket in board.list_tickets(db, state="backlog", limit=MOVES)]
     for key in keys:
         await asyncio.to_thread(_assign, database, key, sent)
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(PAUSE)
     await asyncio.sleep(1)
     late = []
     for context in contexts:
