@@ -8,6 +8,9 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,12 +24,14 @@ from sqlalchemy.pool import Pool
 
 import adapters
 from dispatcher import crashing
+from dispatcher.cli import main
 from dispatcher.settings import Settings
 from tests.fake import Fake
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _numbers = itertools.count(1)
-_CONTEXT.set_forkserver_preload(["tests.processes", "workers.main", "web.main", "dispatcher.commands.up", "dispatcher.entry"])
+_PROGRAMS = ["workers.main", "web.main", "dispatcher.commands.up", "dispatcher.entry", "dispatcher.cli", "dispatcher.client"]
+_CONTEXT.set_forkserver_preload(["tests.processes", *_PROGRAMS])
 
 
 @dataclass
@@ -92,6 +97,26 @@ def started(what: str, settings: Settings, *, at: str = "", **changed: object) -
         assert code is not None, f"it did not end when it was asked to\n{log.read_text(errors='replace')[-4000:]}"
 
 
+def command(program: Path, arguments: list[str], env: dict[str, str], stdin: str, seconds: float) -> tuple[int, str, str]:
+    """Run one command line of the `dispatcher` program to its end: its status, and what it printed on both streams.
+
+    Raises `TimeoutExpired`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        streams = [Path(folder) / name for name in ("stdin", "stdout", "stderr")]
+        streams[0].write_text(stdin)
+        process = _CONTEXT.Process(target=_be_command, args=([str(program), *arguments], env, Path.cwd(), streams))
+        process.start()
+        process.join(seconds)
+        code = process.exitcode
+        if code is None:
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired(arguments, seconds)
+        process.close()
+        return code, *(stream.read_text() for stream in streams[1:])
+
+
 def wait_until(condition: Callable[[], object], seconds: float = 30, told: Callable[[], object] = str) -> None:
     """Wait until something is so."""
     deadline = time.monotonic() + seconds
@@ -113,6 +138,17 @@ def _set_clock(file: Path) -> None:
             connection.create_function("strftime", 2, strftime)
 
     event.listen(Pool, "connect", connected)
+
+
+def _be_command(argv: list[str], env: dict[str, str], folder: Path, streams: list[Path]) -> None:
+    for number, stream in enumerate(streams):
+        os.dup2(os.open(stream, os.O_RDWR | os.O_CREAT | os.O_APPEND), number)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.argv = argv
+    sys.stdin, sys.stdout, sys.stderr = (open(number, how, closefd=False) for number, how in enumerate("rww"))  # noqa: SIM115
+    main()
 
 
 def _be(what: str, env: dict[str, str], log: Path) -> None:

@@ -32,8 +32,7 @@ TICKETS = 2000
 BROWSERS = 20
 MOVES = 50
 PAUSE = 0.6
-"""Seconds between two changes: the browsers and the server share the machine's cores, and a change that met the one before would
-measure those."""
+"""Seconds between two changes. Browsers and server share the machine's cores: a change that met another would measure those."""
 LOADS = 7
 STATES = ("backlog",) * 10 + ("queued",) * 2 + ("running",) * 2 + ("blocked",) * 2 + ("review",) * 3 + ("done",) * 21
 WORDS = [

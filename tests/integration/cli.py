@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.processes import command
+
 PROGRAM = Path(sys.executable).with_name("dispatcher")
 SECONDS = 90
 
@@ -41,9 +43,12 @@ class Cli:
         return dict(os.environ) | {"DISPATCHER_HOME": str(self.data_folder), **self.env}
 
     def run(self, *arguments: str | Path, stdin: str | None = None, seconds: float = SECONDS) -> Ended:
-        """Run it, its streams piped."""
+        """Run it, its streams files; forked, and not started, where it only asks and tells."""
+        words = [str(argument) for argument in arguments]
+        if words[:1] not in (["demo"], ["up"]):
+            return Ended(*command(PROGRAM, words, self.environment(), stdin or "", seconds))
         done = subprocess.run(
-            [PROGRAM, *arguments],
+            [PROGRAM, *words],
             env=self.environment(),
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
