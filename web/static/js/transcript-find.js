@@ -2,6 +2,7 @@
 const MARKS = typeof Highlight === "function" && CSS.highlights ? { hit: new Highlight(), now: new Highlight() } : null;
 if (MARKS) { CSS.highlights.set("transcript-hit", MARKS.hit); CSS.highlights.set("transcript-now", MARKS.now); MARKS.now.priority = 1; }
 const TYPING_MS = 220;
+const SETTLING_MS = 1000; // after a jump, while what comes near may still push its place about
 
 function pattern(words) {
   const escaped = words.trim().split(/\s+/).map((word) => word.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
@@ -29,6 +30,7 @@ export class Places {
     this.view = view;
     this.all = []; // [session, seq], in reading order
     this.at = -1;
+    this.settled = 0; // until then the reader is where the last jump went, in sight or not
   }
 
   set(all) {
@@ -42,10 +44,11 @@ export class Places {
     if (!this.all.length) return null;
     const here = this.all[this.at];
     const article = here && this.view.lists.get(here[0])?.article(here[1]);
-    if (article && this.inSight(article)) this.at = (this.at + step + this.all.length) % this.all.length;
+    if (here && (performance.now() < this.settled || (article && this.inSight(article)))) this.at = (this.at + step + this.all.length) % this.all.length;
     else this.at = this.near(step);
     const [name, seq] = this.all[this.at];
-    return this.view.goTo(name, seq);
+    this.settled = Infinity;
+    try { return await this.view.goTo(name, seq); } finally { this.settled = performance.now() + SETTLING_MS; }
   }
 
   inSight(article) {
