@@ -10,7 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -123,9 +123,11 @@ class Stack:
         self._parts.close()
 
     def kill(self) -> None:
-        """End every child at once."""
+        """End every child at once, waiting for none: a signal calls it, which may have come upon a lock of such a wait."""
         for child in self._children:
-            child.kill()
+            if child.process is not None and child.process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.kill(child.process.pid, signal.SIGKILL)
 
     def tend(self) -> None:
         """Start a child that ended again; raises `Unavailable` for one that does not stay."""

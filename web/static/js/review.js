@@ -270,9 +270,13 @@ class Review extends HTMLElement {
     this.querySelector("#part-progress progress").value = count;
   }
 
+  // From the file whose head has the focus, while that is in sight: what is drawn above it may still push it about.
   step(by) {
     const all = this.files.sections;
-    const next = all[all.indexOf(this.current) + by];
+    const head = document.activeElement?.closest?.("change-review .file h3");
+    const { top = -1, bottom = -1 } = head?.getBoundingClientRect() || {};
+    const from = bottom > 0 && top < innerHeight ? head.closest(".file") : this.current;
+    const next = all[all.indexOf(from) + by];
     this.jump(next || (by > 0 ? all.at(-1) : all[0]), { focus: true });
   }
 

@@ -68,9 +68,11 @@ class TranscriptView extends HTMLElement {
     this.nestAll(this);
     if (even && "live" in this.dataset && !asked) this.follow.toEnd();
     this.follow.show();
+    const words = this.find.input.value; // of the address: what is typed meanwhile is looked for by itself
     await this.refresh(even ? {} : { rebuild: true });
     if (asked) await this.goTo(...asked);
-    if (this.find.input.value) await this.find.search();
+    if (!words || this.find.input.value !== words) return;
+    await this.find.search();
     if (!asked && this.find.hits.all.length) await this.find.go(1);
   }
 
