@@ -31,7 +31,7 @@ function heads(root) {
 async function hunk(by) {
   const root = review();
   const all = heads(root);
-  const from = root.lines.focused || root.lines.current || document.activeElement?.closest?.("change-review .file h3");
+  const from = root.lines.focused || root.lines.current || root.focusedHead;
   const at = from?.isConnected ? from : null;
   const place = (one) => one.row || one.section;
   const isAfter = (one) => (at ? at.compareDocumentPosition(place(one)) & Node.DOCUMENT_POSITION_FOLLOWING : place(one).getBoundingClientRect().top > root.stick + 40);

@@ -202,6 +202,12 @@ class Review extends HTMLElement {
     return all[low] || null;
   }
 
+  // The head of a file that has the focus, as after going to that file.
+  get focusedHead() {
+    const head = document.activeElement?.closest?.(".file h3");
+    return this.contains(head) ? head : null;
+  }
+
   follow() { if (this.tree && this.isConnected) mark(this.tree, this.current); }
 
   jump(section, { focus = false } = {}) {
@@ -273,7 +279,7 @@ class Review extends HTMLElement {
   // From the file whose head has the focus, while that is in sight: what is drawn above it may still push it about.
   step(by) {
     const all = this.files.sections;
-    const head = document.activeElement?.closest?.("change-review .file h3");
+    const head = this.focusedHead;
     const { top = -1, bottom = -1 } = head?.getBoundingClientRect() || {};
     const from = bottom > 0 && top < innerHeight ? head.closest(".file") : this.current;
     const next = all[all.indexOf(from) + by];
