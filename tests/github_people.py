@@ -57,6 +57,7 @@ def change_issue(hub: GitHub, by: str, number: int, **values: Any) -> None:
             hub.deliver("issues", {"action": "labeled", "issue": issue, "label": one}, by)
     for one in before["labels"]:
         if one not in labels:
+            _happened(hub, by, number, "unlabeled", issue["updated_at"], label=one)
             hub.deliver("issues", {"action": "unlabeled", "issue": issue, "label": one}, by)
     if issue["state"] != before["state"]:
         issue["closed_at"] = issue["updated_at"] if issue["state"] == "closed" else None
@@ -78,6 +79,7 @@ def unassign(hub: GitHub, by: str, number: int, login: str) -> None:
     issue = hub.issues[number]
     left = [one for one in issue["assignees"] if one["login"] != login]
     issue |= {"assignees": left, "updated_at": hub.now()}
+    _happened(hub, by, number, "unassigned", issue["updated_at"], assignee=hub.people[login])
     hub.deliver("issues", {"action": "unassigned", "issue": issue, "assignee": hub.people[login]}, by)
 
 
@@ -111,7 +113,7 @@ def add_comment(hub: GitHub, by: str, number: int, body: str) -> dict[str, Any]:
 def change_comment(hub: GitHub, by: str, comment: int, body: str) -> None:
     row = hub.comments[comment]
     before = row["body"]
-    row |= {"body": body, "updated_at": hub.now()}
+    row |= {"body": body, "updated_at": hub.now(), "_editor": hub.people[by]}
     issue = hub.issues[int(row["issue_url"].rpartition("/")[2])]
     hub.deliver(
         "issue_comment", {"action": "edited", "issue": issue, "comment": row, "changes": {"body": {"from": before}}}, by
@@ -121,6 +123,7 @@ def change_comment(hub: GitHub, by: str, comment: int, body: str) -> None:
 def remove_comment(hub: GitHub, by: str, comment: int) -> None:
     row = hub.comments.pop(comment)
     issue = hub.issues[int(row["issue_url"].rpartition("/")[2])]
+    issue |= {"comments": issue["comments"] - 1, "updated_at": hub.now()}
     hub.deliver("issue_comment", {"action": "deleted", "issue": issue, "comment": row}, by)
 
 

@@ -29,7 +29,7 @@ def route(hub: GitHub, call: Call) -> Answer:
     if call.path == "/app":
         return 200, {"id": 7, "slug": "octo-dispatcher", "name": "Octo dispatcher"}, {}
     if re.fullmatch(r"/app/installations/55/access_tokens", call.path):
-        return 201, {"token": "ghs_installation", "expires_at": hub.now(3600), "permissions": {"issues": "write"}}, {}
+        return 201, {"token": "ghs_installation", "expires_at": hub.now(3600), "permissions": hub.granted}, {}
     if found := re.fullmatch(r"/users/([^/]+)", call.path):
         person = hub.people.get(found[1])
         return (200, person, {}) if person else MISSING
@@ -37,7 +37,13 @@ def route(hub: GitHub, call: Call) -> Answer:
         return _graph(hub, call)
     if found := re.fullmatch(r"/repositories/999/issues/(\d+)", call.path):
         return 200, hub.moved[int(found[1])], {}
-    if not call.path.startswith(f"/repos/{hub.name}"):
+    old = next((name for name in hub.old_names if re.match(rf"/repos/{name}(?:/|$)", call.path)), None)
+    if old is not None and not hub.hidden:
+        place = call.path.replace(f"/repos/{old}", f"/repos/{hub.name}", 1)
+        query = "&".join(f"{name}={value}" for name, value in call.query.items())
+        message = {"message": "Moved Permanently", "url": f"{hub.url}{place}"}
+        return 301 if call.method == "GET" else 307, message, {"location": f"{hub.url}{place}{'?' if query else ''}{query}"}
+    if not call.path.startswith(f"/repos/{hub.name}") or hub.hidden:
         return MISSING
     rest = call.path.removeprefix(f"/repos/{hub.name}")
     for pattern, answer in ROUTES:
@@ -78,6 +84,11 @@ def _graph(hub: GitHub, call: Call) -> Answer:
     """One query of an issue; what is in underscores here is not shown by REST."""
     if not hub.graphs:
         return 200, {"data": None, "errors": [{"type": "FORBIDDEN", "message": "Resource not accessible"}]}, {}
+    if "id" in call.data["variables"]:
+        comment = next(one for one in hub.comments.values() if one["node_id"] == call.data["variables"]["id"])
+        editor = comment.get("_editor")
+        told = {"login": editor["login"].removesuffix("[bot]"), "__typename": editor["type"]} if editor else None
+        return 200, {"data": {"node": {"lastEditedAt": comment["updated_at"] if editor else None, "editor": told}}}, {}
     issue = hub.issues[call.data["variables"]["number"]]
     editor = issue.get("_editor")
     told = {"login": editor["login"].removesuffix("[bot]"), "__typename": editor["type"]} if editor else None
@@ -111,8 +122,23 @@ def _post_comment(hub: GitHub, call: Call, number: str) -> Answer:
     from tests.github_people import add_comment
 
     if int(number) not in hub.issues:
-        return MISSING
+        return (410, {"message": "This issue was deleted"}, {}) if int(number) not in hub.pulls else MISSING
+    if hub.issues[int(number)]["locked"]:
+        return 403, {"message": "Unable to create comment because issue is locked."}, {}
     return 201, add_comment(hub, hub.me, int(number), call.data["body"]), {}
+
+
+def _comment(hub: GitHub, call: Call, number: str) -> Answer:
+    return (200, hub.comments[int(number)], {}) if int(number) in hub.comments else MISSING
+
+
+def _delete_comment(hub: GitHub, call: Call, number: str) -> Answer:
+    from tests.github_people import remove_comment
+
+    if int(number) not in hub.comments:
+        return MISSING
+    remove_comment(hub, hub.me, int(number))
+    return 204, None, {}
 
 
 def _patch_comment(hub: GitHub, call: Call, number: str) -> Answer:
@@ -197,7 +223,9 @@ ROUTES: list[tuple[tuple[str, str], Any]] = [
     (("GET", "/hooks"), _hooks),
     (("GET", "/issues"), _issues),
     (("GET", "/issues/comments"), _comments),
+    (("GET", r"/issues/comments/(\d+)"), _comment),
     (("PATCH", r"/issues/comments/(\d+)"), _patch_comment),
+    (("DELETE", r"/issues/comments/(\d+)"), _delete_comment),
     (("GET", r"/issues/(\d+)"), _issue),
     (("PATCH", r"/issues/(\d+)"), _patch_issue),
     (("GET", r"/issues/(\d+)/comments"), _comments),

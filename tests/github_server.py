@@ -103,10 +103,24 @@ class GitHub:
         """The repository's webhooks; None where the token may not see them."""
         self.graphs = True
         """Whether GraphQL is answered."""
+        self.old_names: list[str] = []
+        """Under which it was known: calls to them are led on, as to a renamed repository."""
+        self.hidden = False
+        """Whether the token was taken away from the repository: to it nothing of it is there."""
+        self.granted = {"metadata": "read", "issues": "write", "pull_requests": "write", "contents": "write", "checks": "read"}
+        """What the App's installation may do."""
 
     def person(self, login: str, permission: str, kind: str = "User") -> None:
         self.people[login] = {"login": login, "id": self.number(), "node_id": f"U_{login}", "type": kind, "site_admin": False}
         self.permissions[login] = permission
+
+    def rename(self, name: str) -> None:
+        """Give the repository another name; all that is told of it bears that."""
+        self.old_names.append(self.name)
+        old, self.name = self.name, name
+        for table in (self.issues, self.comments, self.pulls, self.reviews):
+            for number, row in table.items():
+                table[number] = json.loads(json.dumps(row).replace(f"/{old}/", f"/{name}/"))
 
     def number(self) -> int:
         self._next += 1
@@ -205,6 +219,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         self._answer("PUT")
+
+    def do_DELETE(self) -> None:
+        self._answer("DELETE")
 
     def _answer(self, method: str) -> None:
         hub = self.github

@@ -39,6 +39,8 @@ async def receive(request: Request, site: Here, project: str) -> Response:
     try:
         body = await _body(request)
     except OverflowError:
+        words = f"it has more than {LIMIT:,} bytes; what it told is found by the catch-up"
+        await run_in_threadpool(_note, site, project, words)
         return _refuse(413, f"a delivery may have {LIMIT:,} bytes", "too_large")
     header = request.headers.get(HEADER, "")
     secret = await run_in_threadpool(secrets.read, site.settings, project, "secret") if _KEY.fullmatch(project) else ""
@@ -54,8 +56,8 @@ async def receive(request: Request, site: Here, project: str) -> Response:
         )
         return _refuse(415, "choose the content type application/json in the webhook's settings", "unsupported")
     try:
-        payload = json.loads(body)
-    except ValueError:
+        payload = json.loads(body, parse_constant=_no_number)
+    except (ValueError, RecursionError):
         payload = None
     if not isinstance(payload, dict):
         return _refuse(400, "the body is no JSON object", "bad_request")
@@ -77,6 +79,11 @@ async def _body(request: Request) -> bytes:
         if len(body) > LIMIT:
             raise OverflowError
     return bytes(body)
+
+
+def _no_number(text: str) -> None:
+    """NaN and infinities, which Python reads, are no JSON, and PostgreSQL refuses them."""
+    raise ValueError(text)
 
 
 def _take(site: Site, project: str, guid: str, event: str, payload: dict[str, Any]) -> bool | None:

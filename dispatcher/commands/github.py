@@ -91,7 +91,8 @@ def status(key: Key, as_data: Json = False) -> None:
             ("repository", told["repository"]),
             ("we are", told["login"]),
             ("webhook", told["hook_url"]),
-            ("last delivery", moment(told["delivered_at"])),
+            ("ping", moment(told["pinged_at"]) or "has not come yet"),
+            ("last delivery", moment(told["delivered_at"]) or "none yet"),
             ("caught up", moment(told["reconciled_at"])),
             ("tickets", told["tickets"]),
             ("pull requests", f"{told['pull_requests']}, opened: {told['pulls']}"),
@@ -308,6 +309,7 @@ def _await_ping(client: Client, key: str) -> None:
             told = client.get(f"/projects/{key}/github")
             if told["pinged_at"]:
                 say("ok       GitHub's ping has come", "green")
+                _show_unticked(told)
                 return
             if told["refused"]:
                 say(f"problem  {told['refused']}", "red")
@@ -315,6 +317,11 @@ def _await_ping(client: Client, key: str) -> None:
     except KeyboardInterrupt:
         pass
     say("problem  no ping has come yet", "yellow")
+
+
+def _show_unticked(told: dict[str, Any]) -> None:
+    if told["unticked"]:
+        say(f"problem  not ticked at the webhook when it came: {', '.join(told['unticked'])}", "yellow")
 
 
 def _show_trust(told: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import gidgethub
 import httpx
@@ -24,7 +24,7 @@ from gidgethub.apps import get_jwt
 
 from dispatcher.errors import DispatcherError, Unavailable
 from dispatcher.github import secrets
-from dispatcher.github.text import at
+from dispatcher.github.text import at, digest
 from dispatcher.models import GitHubRepo, utcnow
 from dispatcher.settings import Settings
 
@@ -35,15 +35,29 @@ LONGEST_WAIT = 3700.0
 """A limit of GitHub's is over within an hour."""
 SECONDARY = 60.0
 """The least wait for a secondary limit without a header, by GitHub's documentation; longer each time."""
-_TOKENS: dict[tuple[str, str, str], tuple[str, datetime]] = {}
-"""Installation tokens by API, App and installation, with their end: they hold for an hour."""
+FRESH = timedelta(minutes=59)
+"""So much is left of one that was made a moment ago."""
+
+
+class Installed(NamedTuple):
+    """An installation's token, until when it holds (an hour, by GitHub), and what it may do: read or write by permission."""
+
+    token: str
+    until: datetime
+    permissions: dict[str, str]
+
+
+_TOKENS: dict[tuple[str, ...], Installed] = {}
+"""By API, App, installation and key: who enters another key is to see whether that one works."""
 
 
 class Away(Unavailable):
     """GitHub does not answer, or asks to be left alone: try again after `wait` seconds, nothing is lost."""
 
-    def __init__(self, message: str, wait: float = 0.0, *, grows: bool = False) -> None:
-        super().__init__(message, "it is tried again by itself")
+    def __init__(
+        self, message: str, wait: float = 0.0, *, grows: bool = False, hint: str = "it is tried again by itself"
+    ) -> None:
+        super().__init__(message, hint)
         self.wait = min(wait, LONGEST_WAIT)
         self.grows = grows
         """Whether GitHub named no time: `wait` is the least, and each further one in a row is to be longer."""
@@ -71,6 +85,10 @@ class Hub(GitHubAPI):
         self.at = f"/repos/{repo.repository}"
         """Where the repository's own calls begin."""
         self.is_app = bool(repo.app_id)
+        self.remote_id = repo.remote_id
+        """The repository's number as we know it, 0 where GitHub was never asked."""
+        self._name = (repo.api_url, repo.app_id, repo.installation_id, digest(app_key))
+        self._visible: bool | None = None
         api = repo.api_url.rstrip("/")
         self._graph = f"{api.removesuffix('/v3')}/graphql"
         """Of a GitHub Enterprise server it is beside the REST API: https://HOST/api/graphql."""
@@ -91,20 +109,15 @@ class Hub(GitHubAPI):
 
     async def token(self) -> str:
         """What we prove ourselves with: the token, or one of our installation's that holds for some minutes more."""
-        repo = self._repo
-        if not repo.app_id:
-            return self._given
-        name = (repo.api_url, repo.app_id, repo.installation_id)
-        found = _TOKENS.get(name)
-        if found is None or found[1] < utcnow() + timedelta(minutes=5):
-            path = f"/app/installations/{repo.installation_id}/access_tokens"
-            made = await _tell(self.post(path, None, data=b"", jwt=self._jwt()))
-            found = _TOKENS[name] = (made["token"], at(made["expires_at"]))
-        return found[0]
+        return (await self._installed()).token if self.is_app else self._given
+
+    async def granted(self) -> dict[str, str]:
+        """What our installation may do, read or write by permission; nothing for a token, of which GitHub does not tell."""
+        return (await self._installed()).permissions if self.is_app else {}
 
     async def get(self, path: str, **query: Any) -> Any:
         """One thing."""
-        return await _tell(self.getitem(_query(path, query), None, oauth_token=await self.token()))
+        return await self._ask(self.getitem(_query(path, query), None, oauth_token=await self.token()), path)
 
     async def all(self, path: str, key: str | None = "items", pages: int = 50, **query: Any) -> list[Any]:
         """All of a list, page by page; `key` is where a list is within an object."""
@@ -117,13 +130,17 @@ class Hub(GitHubAPI):
                 if len(found) >= pages * 100:
                     return
 
-        await _tell(read())
+        await self._ask(read(), path)
         return found
 
     async def send(self, method: str, path: str, data: dict[str, Any]) -> Any:
         """Something that changes GitHub."""
         call: Any = {"POST": self.post, "PATCH": self.patch}[method]
-        return await _tell(call(path, None, data=data, oauth_token=await self.token()))
+        return await self._ask(call(path, None, data=data, oauth_token=await self.token()), path)
+
+    async def remove(self, path: str) -> None:
+        """Something that is to stand there no longer."""
+        await self._ask(self.delete(path, None, oauth_token=await self.token()), path)
 
     async def graph(self, query: str, **values: Any) -> Any:
         """What only GraphQL tells; raises `Refused` where it answers with errors."""
@@ -145,6 +162,39 @@ class Hub(GitHubAPI):
         bot = f"{app['slug']}[bot]"
         user = await self.get(f"/users/{bot}")
         return bot, int(user["id"])
+
+    async def _ask(self, call: Any, path: str) -> Any:
+        """What the call gives; for a thing that is not there it is looked whether we are still shown the repository itself.
+
+        To a token that was taken away from a private repository GitHub says of everything in it that there is no such thing.
+        """
+        try:
+            return await _tell(call)
+        except Refused as error:
+            known = _TOKENS.get(self._name)
+            if known is not None and (error.code == 401 or (error.code == 403 and known.until < utcnow() + FRESH)):
+                del _TOKENS[self._name]  # one that was made before a permission was given is without it
+            if error.code == 404 and path.startswith(f"{self.at}/") and not await self._is_visible():
+                hint = "give the token access to it again; until then all waits"
+                raise Away(f"GitHub does not show us {self._repo.repository}", hint=hint) from error
+            raise
+
+    async def _is_visible(self) -> bool:
+        if self._visible is None:
+            try:
+                await _tell(self.getitem(self.at, None, oauth_token=await self.token()))
+                self._visible = True
+            except Refused:
+                self._visible = False
+        return self._visible
+
+    async def _installed(self) -> Installed:
+        found = _TOKENS.get(self._name)
+        if found is None or found.until < utcnow() + timedelta(minutes=5):
+            path = f"/app/installations/{self._repo.installation_id}/access_tokens"
+            made = await _tell(self.post(path, None, data=b"", jwt=self._jwt()))
+            found = _TOKENS[self._name] = Installed(made["token"], at(made["expires_at"]), made.get("permissions") or {})
+        return found
 
     def _jwt(self) -> str:
         """What proves that we are the App, for some minutes."""
@@ -191,16 +241,17 @@ async def _tell(call: Any) -> Any:
 def _trouble(error: gidgethub.HTTPException) -> DispatcherError:
     code, headers = int(error.status_code), error.headers
     limited = "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"
-    if code == 429 or (code == 403 and limited) or (code == 403 and "secondary rate" in str(error)):
+    secondary = any(words in str(error).lower() for words in ("secondary rate", "abuse detection"))
+    if code == 429 or (code == 403 and (limited or secondary)):
         wait = _wait(headers)
         return Away(f"GitHub's limit is reached: {error}", wait or SECONDARY, grows=not wait)
     if code >= 500 or code == 408:
         return Away(f"GitHub has a fault ({code})", _wait(headers) if "retry-after" in headers else 0.0)
     if isinstance(error, gidgethub.RedirectionException):
-        return Refused("the repository has moved on GitHub", code, "connect it again under its new name")
+        return Refused("it has moved on GitHub", code, "a repository's new name is learnt with the next catch-up")
     hints = {
         401: "the token or key is not valid (any more): make a new one, then: dispatcher github token KEY",
-        403: "the token may not do this: give it read and write access to issues, pull requests and contents",
+        403: "the token needs read and write access to that; what it may do: dispatcher github check KEY",
         404: "there is no such thing there, or the token may not see it",
         410: "it was deleted there, or issues are switched off",
     }

@@ -49,7 +49,7 @@ PERMISSIONS = (
     ("Contents", "read and write"),
     ("Checks", "read"),
 )
-"""Of the fine-grained token or the App. An App alone can be given Checks; a token reads them with Contents on public ones."""
+"""Of the App. A fine-grained token has no Checks; what they came to is then taken from the webhook's deliveries."""
 PULLS = ("approve", "ready", "ask", "never")
 GITHUB = "https://api.github.com"
 _REPOSITORY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
@@ -91,7 +91,9 @@ def connect_repo(
     elif repo.repository.lower() != repository.lower() or repo.api_url != api:
         if db.exec(select(GitHubIssue.id).where(GitHubIssue.repo_id == repo.id)).first() is not None:
             raise Conflict(
-                f"{project.key} has tickets from {repo.repository}", "disconnect it first; the tickets stay", "repository"
+                f"{project.key} has tickets from {repo.repository}",
+                "where it was only renamed, that is learnt by itself; else disconnect it first: the tickets stay",
+                "repository",
             )
         repo.remote_id, repo.clone_url, repo.pinged_at, repo.delivered_at = 0, "", None, None
     repo.repository, repo.api_url, repo.app_id, repo.installation_id = repository, api, app_id, installation_id
@@ -170,6 +172,8 @@ def pages(repo: GitHubRepo) -> dict[str, str]:
     """GitHub's own pages on which a connection is set up: where a webhook, and where a token is made."""
     parts = urlsplit(repo.api_url)
     site = "https://github.com" if repo.api_url == GITHUB else f"{parts.scheme}://{parts.netloc}"
+    if parts.netloc.startswith("api.") and parts.netloc.endswith(".ghe.com"):
+        site = f"https://{parts.netloc.removeprefix('api.')}"
     new = f"{site}/{repo.repository}/settings/hooks/new"
     return {"webhook": new, "token": f"{site}/settings/personal-access-tokens/new"}
 
@@ -181,9 +185,15 @@ def reachable(settings: Settings) -> bool:
 
 
 async def introduce(hub: Hub) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Who we are there and where the repository is, as rows for `learn`, and what GitHub says of the repository."""
+    """Who we are there and where the repository is, as rows for `learn`, and what GitHub says of the repository.
+
+    Raises `Refused` where its name is another repository's by now: GitHub gives the names of renamed ones away.
+    """
     login, number = await hub.me()
     found: dict[str, Any] = await hub.get(hub.at)
+    if hub.remote_id and int(found["id"]) != hub.remote_id:
+        hint = "disconnect it, and connect the right one: the tickets stay"
+        raise Refused(f"{found['full_name']} on GitHub is another repository than the one that was connected", 409, hint)
     facts = {"remote_id": int(found["id"]), "clone_url": str(found["clone_url"]), "repository": str(found["full_name"])}
     rows = [
         _row("identity", True, f"we are {login} there", login=login, user_id=number),
@@ -196,13 +206,14 @@ async def try_out(hub: Hub) -> list[dict[str, Any]]:
     """What the token may do, asked of GitHub without changing anything; one row for each thing that is needed."""
     rows, found = await introduce(hub)
     login = rows[0]["facts"]["login"]
-    may = found.get("permissions") or {}
-    pushes = bool(may.get("push")) or hub.is_app  # of an installation GitHub tells nothing here
+    granted = await hub.granted()
+    pushes = granted.get("contents") == "write" if hub.is_app else bool((found.get("permissions") or {}).get("push"))
     rows.append(
         _row(
             "contents", pushes, "branches can be pushed" if pushes else "branches cannot be pushed: contents need write access"
         )
     )
+    rows += [_granted(granted, name, access) for name, access in PERMISSIONS if hub.is_app and name != "Contents"]
     issues = bool(found.get("has_issues", True))
     rows.append(_row("issues", issues, "issues are on" if issues else "issues are switched off in the repository's settings"))
     for name, path, words in (
@@ -215,6 +226,28 @@ async def try_out(hub: Hub) -> list[dict[str, Any]]:
     return rows
 
 
+def _granted(granted: dict[str, str], name: str, access: str) -> dict[str, Any]:
+    """One permission of an App, by what GitHub says its installation was given."""
+    has, wanted = granted.get(name.lower().replace(" ", "_"), ""), "write" if "write" in access else "read"
+    fine = has in ("write", wanted)
+    words = f"the App has {has} access to {name.lower()}" if has else f"the App has no access to {name.lower()}"
+    return _row(f"may {name}", fine, words if fine else f"{words}: give it {access}, and accept that in the installation")
+
+
+def unticked(hook: dict[str, Any]) -> list[str]:
+    """The events, by their names on GitHub's page, that a webhook does not send, as a ping or the list of webhooks tells."""
+    sent = hook.get("events")
+    if not isinstance(sent, list) or "*" in sent:
+        return []
+    return [name for name in EVENTS if name_of_event(name) not in sent]
+
+
+def name_of_event(words: str) -> str:
+    """The name that GitHub gives in deliveries to what it calls so on its page: Check runs, check_run."""
+    name = words.lower().replace(" ", "_")
+    return {"issues": name, "repositories": "repository"}.get(name, name.removesuffix("s"))
+
+
 async def look_at_hook(hub: Hub, url: str) -> dict[str, Any] | None:
     """What GitHub says of our webhook's last delivery; None where the token may not see hooks, which it need not."""
     try:
@@ -224,6 +257,8 @@ async def look_at_hook(hub: Hub, url: str) -> dict[str, Any] | None:
     mine = next((hook for hook in hooks if (hook.get("config") or {}).get("url") == url), None)
     if mine is None:
         return _row("webhook", False, f"no webhook of the repository leads to {url}")
+    if lacks := unticked(mine):
+        return _row("webhook", False, f"the webhook does not tell of: {', '.join(lacks)}; tick them in its settings")
     last = mine.get("last_response") or {}
     fine = last.get("code") in (None, *range(200, 300)) and bool(mine.get("active"))
     words = (
@@ -234,15 +269,19 @@ async def look_at_hook(hub: Hub, url: str) -> dict[str, Any] | None:
     return _row("webhook", fine, words.strip())
 
 
-def learn(db: Session, repo_id: int, rows: Sequence[dict[str, Any]]) -> None:
-    """Write down who we are there, and the repository's number and names, as `try_out` has found them."""
+def learn(db: Session, repo_id: int, rows: Sequence[dict[str, Any]], *, fine: bool = False) -> None:
+    """Write down who we are there, and the repository's number and names, as `try_out` has found them.
+
+    `fine` says that a person has seen all of it work: what stood in the way is over.
+    """
     repo = db.get_one(GitHubRepo, repo_id)
     for row in rows:
         facts = row["facts"]
         repo.login, repo.user_id = facts.get("login", repo.login), facts.get("user_id", repo.user_id)
         repo.remote_id = facts.get("remote_id", repo.remote_id)
         repo.clone_url, repo.repository = facts.get("clone_url", repo.clone_url), facts.get("repository", repo.repository)
-    repo.fault, repo.failures, repo.paused_until = "", 0, None
+    if fine:
+        repo.fault, repo.failures, repo.paused_until = "", 0, None
     db.add(repo)
 
 
@@ -252,6 +291,8 @@ async def _try(hub: Hub, name: str, path: str, words: str) -> dict[str, Any]:
     except Refused as error:
         if error.code == 409 and name == "checks":  # an empty repository
             return _row(name, True, words)
+        if error.code == 403 and name == "checks" and not hub.is_app:
+            return _row(name, True, "checks are taken from the webhook's deliveries: no fine-grained token may read them")
         return _row(name, False, error.line())
     return _row(name, True, words)
 
@@ -275,6 +316,10 @@ def _api(text: str) -> str:
         raise Invalid(
             f"{text[:100]!r} is no address of an API", f"{GITHUB}, or https://HOST/api/v3 of your own server", "api_url"
         )
+    if parts.hostname in ("github.com", "www.github.com"):
+        raise Invalid("that is GitHub's site, not its API", f"leave it empty: {GITHUB} is used", "api_url")
+    if parts.scheme == "https" and not parts.path and not parts.hostname.startswith("api."):
+        raise Invalid(f"{url} is no address of an API", f"a GitHub Enterprise server has it at {url}/api/v3", "api_url")
     if parts.scheme == "http" and not local:
         raise Invalid("the API's address is not https: the token would be read on the way", "use https://", "api_url")
     return url

@@ -19,6 +19,9 @@ SOMEBODY = "somebody"
 _QUERY = """query($owner: String!, $name: String!, $number: Int!) {
   repository(owner: $owner, name: $name) { issue(number: $number) { lastEditedAt editor { login __typename } } }
 }"""
+_EDITED = """query($id: ID!) {
+  node(id: $id) { ... on IssueComment { lastEditedAt editor { login __typename } } }
+}"""
 
 
 async def edited_since(work: Work, issue: dict[str, Any], when: datetime) -> dict[str, str]:
@@ -35,6 +38,19 @@ async def edited_since(work: Work, issue: dict[str, Any], when: datetime) -> dic
     return {}
 
 
+async def commented(work: Work, comment: dict[str, Any]) -> dict[str, Any] | None:
+    """Who edited a comment last; its author where nobody did, and somebody unknown where the server does not tell."""
+    author: dict[str, Any] | None = comment.get("user")
+    if comment["updated_at"] == comment["created_at"]:
+        return author
+    try:
+        found = await work.hub.graph(_EDITED, id=str(comment["node_id"]))
+    except Refused:
+        return {"login": SOMEBODY, "type": "Mannequin"}
+    told = found.get("node") or {}
+    return _user(told.get("editor") or {}) if told.get("lastEditedAt") else author
+
+
 async def _titled(work: Work, issue: dict[str, Any], when: datetime) -> list[dict[str, Any] | None]:
     events = await work.hub.all(f"{work.hub.at}/issues/{issue['number']}/events")
     return [event.get("actor") for event in events if event["event"] == "renamed" and at(event["created_at"]) > when]
@@ -49,5 +65,10 @@ async def _written(work: Work, issue: dict[str, Any], when: datetime) -> list[di
     told = (found.get("repository") or {}).get("issue") or {}
     if not told.get("lastEditedAt") or at(told["lastEditedAt"]) <= when:
         return []
-    editor = told.get("editor") or {}
-    return [{"login": editor.get("login") or "ghost", "type": editor.get("__typename") or "User"}]
+    return [_user(told.get("editor") or {})]
+
+
+def _user(editor: dict[str, Any]) -> dict[str, Any]:
+    """As REST tells of them: there a bot's login ends with [bot]."""
+    login, kind = editor.get("login") or "ghost", editor.get("__typename") or "User"
+    return {"login": f"{login}[bot]" if kind == "Bot" and not login.endswith("[bot]") else login, "type": kind}

@@ -8,7 +8,9 @@ from sqlmodel import Session
 
 from dispatcher.github import triggers
 from dispatcher.github.client import Refused
+from dispatcher.github.connect import introduce, learn
 from dispatcher.github.feedback import look_at_checks, take_review
+from dispatcher.github.gone import GONE
 from dispatcher.github.inbox import CATCH_UP
 from dispatcher.github.pulls import take_pull
 from dispatcher.github.remarks import take_comment
@@ -16,15 +18,14 @@ from dispatcher.github.start import Call, start, take_back
 from dispatcher.github.sync import gone, take_issue, text_of
 from dispatcher.github.text import at
 from dispatcher.github.work import Work, find_issue
-from dispatcher.models import GitHubDelivery, GitHubRepo
-
-GONE = (404, 410)
-"""What GitHub answers for an issue that was deleted, or transferred to where we may not look."""
+from dispatcher.models import GitHubDelivery
 
 
 async def handle(work: Work, row: GitHubDelivery) -> str:
     """Work off one delivery; gives what came of it, in words for the list of deliveries."""
     payload = row.payload
+    if not _fits(row.event, payload):
+        return f"its body is of another event than {row.event}"
     match row.event:
         case "ping":
             return "GitHub reaches us"
@@ -41,9 +42,33 @@ async def handle(work: Work, row: GitHubDelivery) -> str:
         case "check_run" | "check_suite":
             return await look_at_checks(work, str(payload[row.event]["head_sha"]))
         case "repository":
-            return await work.write(_rename, work.repo_id, payload)
+            return await _rename(work)
         case _:
             return "this kind of event is not looked at"
+
+
+def _fits(event: str, payload: dict[str, Any]) -> bool:
+    """Whether the body is of the event that the header names: the signature is over the body alone.
+
+    A comment that was deleted would otherwise be told as an issue that was, by whoever has got hold of its delivery.
+    """
+    has = {name for name in _PARTS if name in payload}
+    return event not in _HAS or has == _HAS[event]
+
+
+_HAS = {
+    "ping": set[str](),
+    "repository": set[str](),
+    "issues": {"issue"},
+    "issue_comment": {"issue", "comment"},
+    "pull_request": {"pull_request"},
+    "pull_request_review": {"pull_request", "review"},
+    "pull_request_review_comment": {"pull_request", "comment"},
+    "check_run": {"check_run"},
+    "check_suite": {"check_suite"},
+}
+"""Which of the parts of an event's body it has: https://docs.github.com/en/webhooks/webhook-events-and-payloads"""
+_PARTS = set[str]().union(*_HAS.values())
 
 
 async def know_issue(work: Work, row: GitHubDelivery, issue: dict[str, Any]) -> None:
@@ -123,11 +148,10 @@ def _differs(db: Session, repo_id: int, issue: dict[str, Any]) -> bool:
     return found is not None and ((found[0].title, found[0].body) != text_of(issue) or found[0].state != issue["state"])
 
 
-def _rename(db: Session, repo_id: int, payload: dict[str, Any]) -> str:
-    repo = db.get_one(GitHubRepo, repo_id)
-    told = payload["repository"]
-    if repo.repository == told["full_name"]:
+async def _rename(work: Work) -> str:
+    """Renamed, or transferred to another owner. GitHub is asked: deliveries come in any order, and it leads on from the old."""
+    rows, place = await introduce(work.hub)
+    if place["full_name"] == work.repo.repository:
         return "its name is known"
-    repo.repository, repo.clone_url = str(told["full_name"]), str(told["clone_url"])
-    db.add(repo)
-    return f"the repository is {repo.repository} now"
+    await work.write(learn, work.repo_id, rows)
+    return f"the repository is {place['full_name']} now"

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from pydantic import ValidationError
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from dispatcher import activity, board, review
 from dispatcher.actor import acting_as
+from dispatcher.github.client import Refused
 from dispatcher.github.pulls import pull_by_number
 from dispatcher.github.remarks import remark
-from dispatcher.github.text import at, clean, line
+from dispatcher.github.text import at, clean, fenced, line
 from dispatcher.github.trust import Sender
 from dispatcher.github.work import Later, Work, key_of, name_of
-from dispatcher.models import GitHubPull, GitHubRemark, GitHubRepo, Ticket
+from dispatcher.models import GitHubDelivery, GitHubPull, GitHubRemark, GitHubRepo, Ticket, utcnow
 
 BAD = ("failure", "timed_out", "action_required", "startup_failure")
 """Conclusions that the agent can do something about; cancelled, stale, skipped and neutral say nothing of its work."""
 OUTPUT = 4000
+DELIVERED = timedelta(days=1)
+"""How far back the deliveries are read for a commit's checks, where they cannot be asked for."""
 CHECKS = "checks on GitHub"
 
 
@@ -34,6 +38,7 @@ async def take_review(work: Work, number: int, payload: dict[str, Any]) -> str:
         return f"the review is {state}"
     if await work.read(remark, work.repo_id, "review", int(payload["id"])) is not None:
         return "looked at already"
+    await work.read(_wait_for, pull, "the review")
     sender, verdict = await work.judge(payload.get("user"), "review")
     comments = await work.hub.all(f"{work.hub.at}/pulls/{number}/reviews/{payload['id']}/comments")
     return await work.write(_take_review, key_of(pull), payload, comments, sender, trusted=verdict.allowed)
@@ -47,8 +52,8 @@ def _take_review(
     body = clean(payload.get("body")).text
     lines = [one for comment in comments if (one := _line(comment)) is not None]
     wants = trusted and payload["state"].lower() != "approved" and bool(body.strip() or lines)
-    if wants and ticket.state in ("queued", "running"):
-        raise Later(f"{ticket.key} is at work; the review waits for it")
+    if wants:
+        _wait_for(db, pull, "the review")
     row = GitHubRemark(
         repo_id=pull.repo_id,
         kind="review",
@@ -75,8 +80,49 @@ async def look_at_checks(work: Work, sha: str) -> str:
     pull = await work.read(_pull_at, work.repo_id, sha)
     if pull is None:
         return "the commit is none of ours"
-    found = await work.hub.all(f"{work.hub.at}/commits/{sha}/check-runs", key="check_runs", filter="latest")
+    await work.read(_wait_for, pull, "what is said of its checks")
+    found = await check_runs(work, sha)
+    if found is None:
+        found = await work.read(_delivered_checks, work.repo_id, sha)
     return await work.write(_take_checks, key_of(pull), sha, found)
+
+
+async def check_runs(work: Work, sha: str) -> list[dict[str, Any]] | None:
+    """The newest check runs of a commit; None where we may not ask: no fine-grained token can be given that right.
+
+    https://docs.github.com/en/rest/authentication/permissions-required-for-fine-grained-personal-access-tokens
+    """
+    try:
+        return await work.hub.all(f"{work.hub.at}/commits/{sha}/check-runs", key="check_runs", filter="latest")
+    except Refused as error:
+        if error.code == 403:
+            return None
+        raise
+
+
+def _delivered_checks(db: Session, repo_id: int, sha: str) -> list[dict[str, Any]]:
+    """The newest check runs of a commit by their deliveries."""
+    since = col(GitHubDelivery.received_at) > utcnow() - DELIVERED
+    query = select(GitHubDelivery).where(GitHubDelivery.repo_id == repo_id, GitHubDelivery.event == "check_run", since)
+    newest: dict[str, dict[str, Any]] = {}
+    for row in db.exec(query.order_by(col(GitHubDelivery.received_at))):
+        run = row.payload["check_run"]
+        known = newest.get(run["name"])
+        # A rerun is another run; of one run, what is completed came last, in whatever order it was told.
+        if run["head_sha"] == sha and (known is None or _age(run) >= _age(known)):
+            newest[run["name"]] = run
+    return list(newest.values())
+
+
+def _age(run: dict[str, Any]) -> tuple[int, bool]:
+    return int(run["id"]), run["status"] == "completed"
+
+
+def _wait_for(db: Session, pull: GitHubPull, what: str) -> None:
+    """Raise `Later` while the agent is at work: before GitHub is asked for anything, since it may be at work for hours."""
+    ticket = db.get_one(Ticket, pull.ticket_id)
+    if ticket.state in ("queued", "running"):
+        raise Later(f"{ticket.key} is at work; {what} waits for it")
 
 
 def _take_checks(db: Session, pull_id: int, sha: str, found: list[dict[str, Any]]) -> str:
@@ -95,8 +141,7 @@ def _take_checks(db: Session, pull_id: int, sha: str, found: list[dict[str, Any]
     bad = [run for run in found if run.get("conclusion") in BAD]
     if not bad or pull.checked_sha == sha:
         return "they passed" if not bad else "looked at already"
-    if ticket.state in ("queued", "running"):
-        raise Later(f"{ticket.key} is at work; its checks wait for it")
+    _wait_for(db, pull, "what is said of its checks")
     pull.checked_sha = sha
     with acting_as(CHECKS):
         return _send_back(db, pull, ticket, _told(bad), [])
@@ -104,18 +149,18 @@ def _take_checks(db: Session, pull_id: int, sha: str, found: list[dict[str, Any]
 
 def _send_back(db: Session, pull: GitHubPull, ticket: Ticket, body: str, lines: list[review.LineComment]) -> str:
     limit = db.get_one(GitHubRepo, pull.repo_id).rounds
-    if ticket.state == "blocked":
-        said = [f"- {one.path}{f':{one.line}' if one.line else ''}: {one.body}" for one in lines]
-        board.answer(db, ticket, "\n\n".join([body, "\n".join(said)]).strip())
-        return f"{ticket.key} goes on with it"
-    if ticket.state != "review":
+    if ticket.state not in ("review", "blocked"):
         return f"{ticket.key} is {ticket.state}"
     if pull.rounds >= limit:
         activity.record(db, "github.rounds_used", ticket=ticket, rounds=pull.rounds)
         return f"{ticket.key} was sent back {pull.rounds} times already: a person on the board decides"
     pull.rounds += 1
     db.add(pull)
-    review.request_changes(db, ticket, body, lines)
+    if ticket.state == "blocked":
+        said = [f"- {one.path}{f':{one.line}' if one.line else ''}: {one.body}" for one in lines]
+        board.answer(db, ticket, "\n\n".join([body, "\n".join(said)]).strip())
+    else:
+        review.request_changes(db, ticket, body, lines)
     return f"{ticket.key} goes back to its agent, round {pull.rounds} of {limit}"
 
 
@@ -127,13 +172,8 @@ def _told(bad: list[dict[str, Any]]) -> str:
         words = "\n".join(clean(output.get(name)).text for name in ("title", "summary", "text") if output.get(name))
         parts.append(f"- {line(run['name'], 200)}: {run['conclusion']}")
         if words.strip():
-            parts.append(f"````text\n{_end_of(words)}\n````")
+            parts.append(fenced(words[-OUTPUT:]))
     return "\n".join(parts)
-
-
-def _end_of(text: str) -> str:
-    """The end of a long output, which cannot close its fence."""
-    return text.replace("````", "```")[-OUTPUT:]
 
 
 def _line(comment: dict[str, Any]) -> review.LineComment | None:

@@ -42,17 +42,17 @@ Handler = Callable[[Work, GitHubDelivery], Awaitable[str]]
 
 def receive(db: Session, repo: GitHubRepo, guid: str, event: str, payload: dict[str, Any]) -> bool:
     """Write a delivery down; False for one that is here already, which changes nothing."""
-    now = utcnow()
-    other = _elsewhere(repo, payload)
+    now, payload = utcnow(), storable(payload)
+    other, sender = _elsewhere(repo, payload), payload.get("sender")
     kept = event in EVENTS and not other
     row = {
         "repo_id": repo.id,
         "guid": guid,
         "event": event,
         "action": str(payload.get("action") or "")[:100],
-        "sender": str((payload.get("sender") or {}).get("login") or "")[:100],
+        "sender": str(sender.get("login") or "")[:100] if isinstance(sender, dict) else "",
         "number": _number(payload),
-        "payload": storable(payload) if kept else {},
+        "payload": payload if kept else {},
         "state": "waiting" if kept else "ignored",
         "note": "" if kept else f"it is about {other}" if other else "this kind of event is not looked at",
         "attempts": 0,
@@ -63,9 +63,13 @@ def receive(db: Session, repo: GitHubRepo, guid: str, event: str, payload: dict[
     written = insert(GitHubDelivery).values(**row).on_conflict_do_nothing().returning(col(GitHubDelivery.guid))
     if db.execute(written).first() is None:  # the count of rows is -1 on PostgreSQL
         return False
-    repo.delivered_at, repo.missed, repo.refused = now, 0, ""
-    if event == "ping":
-        repo.pinged_at, repo.hook_id = now, int(payload.get("hook_id") or 0)
+    if other:  # it shows that a webhook works, and not that ours does
+        if event == "ping":
+            repo.refused_at, repo.refused = now, f"its webhook is one of {other}: add it to {repo.repository}"
+    else:
+        repo.delivered_at, repo.missed, repo.refused = now, 0, ""
+        if event == "ping":
+            repo.pinged_at, repo.hook_id = now, int(payload.get("hook_id") or 0)
     db.add(repo)
     return True
 
@@ -95,9 +99,10 @@ async def _one(work: Work, row: GitHubDelivery, handle: Handler) -> None:
         await work.write(settle, row, "waiting", str(later), next_at=utcnow() + LATER)
         return
     except Refused as error:
-        if error.code in (401, 403):
+        if error.code == 401:
             raise  # it is the same for all, until somebody mends the token
-        await work.write(_failed, row, error.line())
+        # What one delivery may not ask for hinders no other; it waits until somebody gives the token the right to it.
+        await work.write(_failed, row, error.line(), final=error.code != 403)
         return
     except DispatcherError as error:
         await work.write(_failed, row, error.line())
@@ -137,6 +142,24 @@ def newest(db: Session, repo_id: int, limit: int = 50) -> list[GitHubDelivery]:
     return list(db.exec(query.order_by(col(GitHubDelivery.received_at).desc()).limit(limit)))
 
 
+def troubles(db: Session, repo_id: int) -> list[tuple[int, str, bool]]:
+    """What keeps deliveries from being worked off: of how many, why, and whether they wait to be tried again by themselves."""
+    mine = (GitHubDelivery.repo_id == repo_id, col(GitHubDelivery.attempts) > 0)
+    state = col(GitHubDelivery.state).in_(("waiting", "failed"))
+    query = select(func.count(), GitHubDelivery.note, GitHubDelivery.state).where(*mine, state)
+    rows = db.exec(query.group_by(col(GitHubDelivery.note), col(GitHubDelivery.state)))
+    return [(int(count), note, state == "waiting") for count, note, state in rows]
+
+
+def newest_ping(db: Session, repo_id: int) -> dict[str, Any]:
+    """What GitHub told of the webhook when it last tried it; empty where that is not here any more."""
+    query = select(GitHubDelivery).where(GitHubDelivery.repo_id == repo_id, GitHubDelivery.event == "ping")
+    kept = query.where(GitHubDelivery.state != "ignored").order_by(col(GitHubDelivery.received_at).desc())
+    ping = db.exec(kept).first()
+    hook = ping.payload.get("hook") if ping is not None else None
+    return hook if isinstance(hook, dict) else {}
+
+
 def backlog(db: Session, repo_id: int) -> tuple[int, datetime | None]:
     """How many deliveries wait, and since when the oldest does."""
     query = select(func.count(), func.min(GitHubDelivery.received_at)).where(GitHubDelivery.state == "waiting")
@@ -144,9 +167,9 @@ def backlog(db: Session, repo_id: int) -> tuple[int, datetime | None]:
     return int(count), oldest
 
 
-def _failed(db: Session, row: GitHubDelivery, why: str) -> None:
-    last = row.attempts + 1 >= ATTEMPTS
-    wait = None if last else utcnow() + timedelta(seconds=min(5.0 * 2**row.attempts, 600))
+def _failed(db: Session, row: GitHubDelivery, why: str, *, final: bool = True) -> None:
+    last = final and row.attempts + 1 >= ATTEMPTS
+    wait = None if last else utcnow() + timedelta(seconds=min(5.0 * 2 ** min(row.attempts, 8), 600))
     settle(db, row, "failed" if last else "waiting", why, next_at=wait, tries=1)
 
 

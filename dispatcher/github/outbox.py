@@ -84,6 +84,15 @@ def newest(db: Session, repo_id: int, limit: int = 50) -> list[GitHubLetter]:
     return list(db.exec(query.order_by(*order).limit(limit)))
 
 
+def words(db: Session, row: GitHubLetter) -> str:
+    """What a letter is, for people."""
+    ticket = db.get_one(Ticket, row.ticket_id)
+    if row.kind == "run":
+        return f"the comment on run {db.get_one(Run, row.about_id).number} of {ticket.key}"
+    what = {"comment": "a comment", "issue": "what was edited here", "pull": "the pull request"}[row.kind]
+    return f"{what} of {ticket.key}"
+
+
 def letter(db: Session, repo: GitHubRepo, kind: str, ticket: Ticket, about: int) -> GitHubLetter:
     """Owe something: a new letter, or the one about the same thing once more."""
     assert repo.id is not None and ticket.id is not None

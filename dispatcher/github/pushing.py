@@ -75,8 +75,14 @@ def _git(repository: Repository, url: str, token: str, *args: str) -> Answer:
 
 
 def _failed(what: str, told: str) -> Exception:
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
-    words = next((line for line in lines if line.startswith(("fatal:", "error:", "remote:", "!"))), "it said nothing")
+    lines = [line.strip().removeprefix("remote:").strip() for line in told.splitlines()]
+    words = next((line for line in lines if line.startswith(("fatal:", "error:", "!"))), "") or next(filter(None, lines), "")
+    words = words or "it said nothing"
     if any(sign in told.lower() for sign in _PASSING):
         return Away(f"git {what} does not reach GitHub: {words}")
-    return GitFailed(f"git {what} to GitHub failed: {words}", "the token needs write access to contents")
+    hint = "the token needs write access to contents"
+    if "workflow" in told.lower():
+        hint = "the branch changes files in .github/workflows: give the token write access to workflows, too"
+    elif "protected branch" in told.lower() or "rule violations" in told.lower():
+        hint = "a rule of the repository forbids it: let it push branches that begin with agent/"
+    return GitFailed(f"git {what} to GitHub failed: {words}", hint)

@@ -42,7 +42,7 @@ async def take_comment(
     asked = triggers.of_comment(str(comment.get("body") or ""))
     sender, verdict = await work.judge(comment.get("user"), "comment" if asked else "answer")
     _, trusted = (sender, verdict) if asked is None else await work.judge(comment.get("user"), "answer")
-    if action == "edited" and editor is not None and editor.get("login") != sender.login:
+    if editor is not None and editor.get("login") != sender.login:
         _, theirs = await work.judge(editor, "answer")
         verdict, trusted = (verdict, trusted) if theirs.allowed else (theirs, theirs)
     said = _Said(issue, comment, asked, sender, verdict, trusted.allowed)
@@ -68,7 +68,7 @@ def _take(db: Session, repo_id: int, said: _Said) -> str:
     known = remark(db, repo_id, "comment", int(comment["id"]))
     changed = at(comment["updated_at"])
     if known is not None:
-        return _edit(db, known, ticket, str(comment.get("body") or ""), changed)
+        return _edit(db, known, ticket, said, changed)
     row = GitHubRemark(
         repo_id=repo_id,
         kind="comment",
@@ -112,11 +112,12 @@ def _answers(db: Session, ticket: Ticket, said: datetime) -> bool:
     return blocker is not None and blocker.kind in ANSWERED and said >= blocker.created_at - SKEW
 
 
-def _edit(db: Session, known: GitHubRemark, ticket: Ticket, body: str, changed: datetime) -> str:
+def _edit(db: Session, known: GitHubRemark, ticket: Ticket, said: _Said, changed: datetime) -> str:
     comment = db.get(Comment, known.comment_id) if known.comment_id is not None else None
     if comment is None or changed <= known.changed_at:
         return "looked at already"
-    comment.body, known.changed_at = clean(body).text[: board.BODY_LIMIT] or "(emptied)", changed
+    known.trusted = known.trusted and said.trusted  # whoever edits what a trusted person said puts words into their mouth
+    comment.body, known.changed_at = clean(said.comment.get("body")).text[: board.BODY_LIMIT] or "(emptied)", changed
     db.add_all([comment, known])
     activity.record(db, "comment.edited", ticket=ticket, comment=comment.id)
     return f"an edited comment on {ticket.key}"

@@ -7,17 +7,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from dispatcher.crashing import point
 from dispatcher.errors import Conflict, DispatcherError
 from dispatcher.git import open_repository
 from dispatcher.github import comments, pushing
 from dispatcher.github.client import Away, Refused
+from dispatcher.github.gone import whereabouts
 from dispatcher.github.outbox import collect, owed, owes
 from dispatcher.github.pulls import opened, pull_of, workspace
 from dispatcher.github.remarks import MARK, remark
-from dispatcher.github.sync import CLOSED, edited_here, edited_there, learn_written, merge_labels, usable
+from dispatcher.github.sync import CLOSED, gone, learn_written, merge_labels, text_for, usable
 from dispatcher.github.text import digest, stamp
 from dispatcher.github.work import Work, issue_of
 from dispatcher.models import Comment, GitHubLetter, GitHubPull, GitHubRemark, GitHubRepo, Run, Ticket, utcnow
@@ -25,6 +26,11 @@ from dispatcher.models import Comment, GitHubLetter, GitHubPull, GitHubRemark, G
 LAST_WAIT = 6 * 3600.0
 FINAL = (404, 410)
 """What is gone stays gone: nothing more is owed to it."""
+CLOCKS = timedelta(days=1)
+"""So far back a comment of ours is looked for: the clock here may be ahead of GitHub's."""
+MOVED = (301, 307, 308)
+LONGEST = {"title": 256, "body": 65_536}
+"""Characters that GitHub takes."""
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +54,10 @@ async def _one(work: Work, row: GitHubLetter) -> bool:
     except Away:
         raise
     except Refused as error:
-        if error.code in (401, 403):
+        if error.code == 401:
             raise
-        await work.write(_failed, row, error.line(), final=error.code in FINAL)
+        # 403 is often one thing's alone: a locked issue, a branch that is protected, a right that the token lacks.
+        await work.write(_failed, row, error.line(), final=await _is_final(work, row, error.code))
         return False
     except DispatcherError as error:
         await work.write(_failed, row, error.line(), final=False)
@@ -60,12 +67,23 @@ async def _one(work: Work, row: GitHubLetter) -> bool:
     return True
 
 
+async def _is_final(work: Work, row: GitHubLetter, code: int) -> bool:
+    """Whether what it is about is gone; an issue that is, is told of here too, since no delivery may have done so."""
+    if row.kind != "pull" and code in (*FINAL, *MOVED):
+        number = await work.read(_issue_number, row.ticket_id)
+        how = await whereabouts(work, number) if number is not None else ""
+        if number is not None and how:
+            await work.write(gone, work.repo, number, how)
+            return True
+    return code in FINAL
+
+
 async def _run(work: Work, row: GitHubLetter) -> None:
     text = await work.read(_run_text, work.repo, row.about_id, work.settings.public_url)
     number = await work.read(_issue_number, row.ticket_id)
     since = await work.read(lambda db: db.get_one(Run, row.about_id).created_at)
     if number is not None:
-        await _put_comment(work, row, number, text, stamp(since - timedelta(minutes=5)))
+        await _put_comment(work, row, number, text, stamp(since - CLOCKS))
 
 
 async def _comment(work: Work, row: GitHubLetter) -> None:
@@ -73,7 +91,7 @@ async def _comment(work: Work, row: GitHubLetter) -> None:
     number = await work.read(_issue_number, row.ticket_id)
     if comment is None or number is None:
         return
-    since = stamp(comment.created_at - timedelta(minutes=5))
+    since = stamp(comment.created_at - CLOCKS)
     remote = await _put_comment(work, row, number, comments.board_comment(work.repo, comment), since)
     await work.write(_remember, work.repo_id, row, remote)
 
@@ -84,9 +102,11 @@ async def _put_comment(work: Work, row: GitHubLetter, number: int, text: str, si
     if remote is None:
         made = await work.hub.send("POST", f"{work.hub.at}/issues/{number}/comments", {"body": text})
         point("outbox.posted")
-        await work.write(_stands, row, int(made["id"]), digest(text))
+        other = await work.write(_stands, row, int(made["id"]), digest(text))
         point("outbox.known")
-        return int(made["id"])
+        if other is not None:  # another worker posted it while this one was frozen, and wrote that down first
+            await work.hub.remove(f"{work.hub.at}/issues/comments/{made['id']}")
+        return other or int(made["id"])
     if row.digest != digest(text) or row.remote_id is None:
         await work.hub.send("PATCH", f"{work.hub.at}/issues/comments/{remote}", {"body": text})
         await work.write(_stands, row, remote, digest(text))
@@ -108,9 +128,14 @@ async def _issue(work: Work, row: GitHubLetter) -> None:
     if change is None:
         return
     issue_id, number, wanted, text = change
+    long = next((name for name, most in LONGEST.items() if len(wanted.get(name, "")) > most), None)
+    if long is not None:  # cut there, it would come back cut
+        wanted, text = {name: value for name, value in wanted.items() if name not in LONGEST}, None
     if wanted:
         answer = await work.hub.send("PATCH", f"{work.hub.at}/issues/{number}", wanted)
         await work.write(learn_written, issue_id, answer, text)
+    if long is not None:
+        raise Conflict(f"the {long} is too long for GitHub, which takes {LONGEST[long]:,} characters", "shorten it here")
 
 
 def _change(db: Session, ticket_id: int) -> tuple[int, int, dict[str, Any], tuple[str, str] | None] | None:
@@ -118,11 +143,8 @@ def _change(db: Session, ticket_id: int) -> tuple[int, int, dict[str, Any], tupl
     issue = issue_of(db, ticket)
     if issue is None or issue.gone or issue.id is None:
         return None
-    wanted: dict[str, Any] = {}
-    text = None
-    if edited_here(issue, ticket) and not edited_there(issue):
-        text = (ticket.title, ticket.body)
-        wanted |= {"title": ticket.title, "body": ticket.body}
+    wanted: dict[str, Any] = dict(text_for(issue, ticket))
+    text = (ticket.title, ticket.body) if wanted else None
     labels = [*merge_labels(issue, ticket), *(label for label in issue.labels if not usable(label))]
     if sorted(labels) != sorted(issue.labels):
         wanted["labels"] = labels
@@ -210,10 +232,14 @@ def _repo(db: Session, repo_id: int) -> GitHubRepo:
     return db.get_one(GitHubRepo, repo_id)
 
 
-def _stands(db: Session, row: GitHubLetter, remote_id: int | None, content: str) -> None:
-    now = db.get_one(GitHubLetter, row.id)
+def _stands(db: Session, row: GitHubLetter, remote_id: int | None, content: str) -> int | None:
+    """Write down what stands there, and where; gives another comment that is known to be it already."""
+    now = db.exec(select(GitHubLetter).where(GitHubLetter.id == row.id).with_for_update()).one()
+    if remote_id is not None and now.remote_id not in (None, remote_id):
+        return now.remote_id
     now.remote_id, now.digest = remote_id or now.remote_id, content
     db.add(now)
+    return None
 
 
 def _remember(db: Session, repo_id: int, row: GitHubLetter, remote_id: int) -> None:

@@ -32,30 +32,33 @@ class Call(NamedTuple):
 def start(db: Session, repo_id: int, call: Call) -> str:
     """Do what was asked, once; gives what came of it in words.
 
-    A trigger that is not newer than the newest that was looked at has been looked at: deliveries come twice and in any order,
-    and opening an issue with a label sends two of them.
+    A trigger that is not newer than the newest that was obeyed has been looked at: deliveries come twice and in any order,
+    and opening an issue with a label sends two of them. One that was refused is in the way of no other.
     """
     payload, asked, sender, verdict, when = call
     found = find_issue(db, repo_id, int(payload["number"]))
     if found is None:
         return "there is no ticket of that issue"
     issue, ticket = found
-    if issue.triggered_at is not None and when <= issue.triggered_at:
+    if issue.started_at is not None and when <= issue.started_at:
         return "this trigger was looked at already"
-    issue.triggered_at = when
+    known = issue.triggered_at is not None and when <= issue.triggered_at
+    issue.triggered_at = issue.triggered_at if known else when
     db.add(issue)
     editor = payload.get(EDITOR)
     if verdict.allowed and editor and not is_fixed(db, issue, ticket):
         words = f"{editor} edited the text after that, and may not start runs: read it, then start it again"
         verdict = Verdict(False, words)
     if not verdict.allowed:
-        activity.record(db, "github.refused", ticket=ticket, sender=sender.login, agent=asked.agent, why=verdict.why)
+        if not known:
+            activity.record(db, "github.refused", ticket=ticket, sender=sender.login, agent=asked.agent, why=verdict.why)
         return f"no run: {verdict.why}"
     try:
         agent = offered_agent(db, asked.agent).name
     except DispatcherError as error:
         activity.record(db, "github.refused", ticket=ticket, sender=sender.login, agent=asked.agent, why=error.line())
         return f"no run: {error.line()}"
+    issue.started_at = when
     with acting_as(name_of(sender.login)):
         fix_text(db, issue, ticket, payload)
         accept(db, ticket, name_of(sender.login))
@@ -69,9 +72,10 @@ def take_back(db: Session, repo_id: int, call: Call) -> str:
     if found is None:
         return "there is no ticket of that issue"
     issue, ticket = found
-    if not verdict.allowed or (issue.triggered_at is not None and when <= issue.triggered_at):
+    if not verdict.allowed or (issue.started_at is not None and when <= issue.started_at):
         return f"{ticket.key} follows"
-    issue.triggered_at = when  # what put it there may come after this, and starts nothing then
+    issue.started_at = when  # what put it there may come after this, and starts nothing then
+    issue.triggered_at = max(when, issue.triggered_at or when)
     db.add(issue)
     run = runs.live_run(db, ticket)
     if run is None or ticket.state != "queued" or run.reason != "assign" or db.get_one(Agent, run.agent_id).name != asked.agent:

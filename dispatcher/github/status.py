@@ -43,18 +43,20 @@ def warnings(db: Session, settings: Settings, repo: GitHubRepo, project: Project
         found.append(Warned("no delivery has come yet", f"enter {connect.hook_url(settings, project)} as a webhook on GitHub"))
     elif repo.missed:
         changes = f"{repo.missed} change{'' if repo.missed == 1 else 's'}"
-        found.append(
-            Warned(f"the webhook seems dead: {changes} came by the catch-up alone", "look at its recent deliveries on GitHub")
-        )
+        hint = f"look at its recent deliveries on GitHub, and whether all of these are ticked: {', '.join(connect.EVENTS)}"
+        found.append(Warned(f"the webhook seems dead: {changes} came by the catch-up alone", hint))
     if not connect.reachable(settings):
         found.append(
             Warned("GitHub cannot reach this machine by its address here", "set DISPATCHER_PUBLIC_URL to one that it can")
         )
     for letter in outbox.newest(db, repo.id or 0):
         if letter.sent_at is None and letter.fault:
-            found.append(
-                Warned(f"{letter.name} cannot be written: {letter.fault}", "it is tried again by itself; nothing is lost")
-            )
+            words = f"{outbox.words(db, letter)} cannot be written: {letter.fault}"
+            found.append(Warned(words, "it is tried again by itself; nothing is lost"))
+    for count, why, waits in inbox.troubles(db, repo.id or 0):
+        many = f"{count} deliver{'y' if count == 1 else 'ies'} cannot be read: {why}"
+        hint = "it is tried again by itself" if waits else f"once that is mended: Again at it on the page /github/{project.key}"
+        found.append(Warned(many, hint))
     for words, oldest in lags(db, repo):
         if utcnow() - oldest > SLOW:
             found.append(Warned(f"{words} since {oldest:%Y-%m-%d %H:%M} UTC", "see whether a worker runs: dispatcher up"))
@@ -86,7 +88,8 @@ def overview(db: Session, settings: Settings, repo: GitHubRepo, project: Project
         "pages": connect.pages(repo),
         "reachable": connect.reachable(settings),
         "events": list(connect.EVENTS),
-        "permissions": [list(row) for row in connect.PERMISSIONS],
+        "unticked": connect.unticked(inbox.newest_ping(db, repo.id or 0)),
+        "permissions": [list(row) for row in connect.PERMISSIONS if repo.app_id or row[0] != "Checks"],
         "warnings": [warned._asdict() for warned in warnings(db, settings, repo, project)],
         "waiting": [{"what": words, "since": oldest.isoformat()} for words, oldest in lags(db, repo)],
         "tickets": int(issues),
@@ -123,32 +126,34 @@ async def try_sender(hub: Hub, repo: GitHubRepo, login: str, kind: str = "User")
 
 def source(db: Session, ticket: Ticket) -> dict[str, Any] | None:
     """Where a ticket came from, as the approver sees it: exactly what agents get of it, and what was edited since."""
-    issue, pull = issue_of(db, ticket), pull_of(db, ticket)
-    if issue is None and pull is None:
+    issue, pull, origin = issue_of(db, ticket), pull_of(db, ticket), ticket.origin or {}
+    if origin.get("kind") != "github" and pull is None:
         return None
-    repo = db.exec(select(GitHubRepo).where(GitHubRepo.project_id == ticket.project_id)).one()
+    repo = db.exec(select(GitHubRepo).where(GitHubRepo.project_id == ticket.project_id)).first()
     return {
-        "repository": repo.repository,
-        "issue": _issue(issue, ticket) if issue is not None else None,
+        "repository": repo.repository if repo is not None else origin.get("repository"),
+        "issue": _issue(issue, ticket, origin) if origin.get("kind") == "github" else None,
         "pull": _pull(pull) if pull is not None else None,
-        "pulls": repo.pulls,
+        "pulls": repo.pulls if repo is not None else "never",
     }
 
 
-def _issue(issue: GitHubIssue, ticket: Ticket) -> dict[str, Any]:
+def _issue(issue: GitHubIssue | None, ticket: Ticket, origin: dict[str, Any]) -> dict[str, Any]:
+    """Without the row, which goes with the connection, as the ticket itself tells of it."""
     told = told_ticket(ticket)
-    edited = edited_there(issue)
+    rest: dict[str, Any] = {"accepted_by": "", "accepted_at": None, "edited": None}
+    if issue is not None:
+        rest["accepted_by"] = issue.accepted_by
+        rest["accepted_at"] = issue.accepted_at.isoformat() if issue.accepted_at else None
+        if edited_there(issue):
+            rest["edited"] = {"title": issue.title, "body": issue.body, "seen": agreed(issue.title, issue.body)}
     return {
-        "number": issue.number,
-        "url": issue.url,
-        "author": issue.author,
-        "gone": issue.gone,
-        "waiting": bool((ticket.origin or {}).get("waiting")),
-        "accepted_by": issue.accepted_by,
-        "accepted_at": issue.accepted_at.isoformat() if issue.accepted_at else None,
+        **{name: origin[name] for name in ("number", "url", "author")},
+        "gone": origin.get("gone", ""),
+        "waiting": bool(origin.get("waiting")),
         "prompt": f"{told.title}\n\n{told.body}",
         "seen": agreed(ticket.title, ticket.body),
-        "edited": {"title": issue.title, "body": issue.body, "seen": agreed(issue.title, issue.body)} if edited else None,
+        **rest,
     }
 
 

@@ -66,22 +66,23 @@ def is_fixed(db: Session, issue: GitHubIssue, ticket: Ticket) -> bool:
     return issue.accepted_at is not None or ticket.state != "backlog" or runs.latest_run(db, ticket) is not None
 
 
-def accept(db: Session, ticket: Ticket, by: str, seen: str | None = None) -> GitHubIssue:
-    """Take the ticket's text for good, so that runs may be started with it.
+def accept(db: Session, ticket: Ticket, by: str, seen: str | None = None) -> None:
+    """Take the ticket's text for good, so that runs may be started with it; also after its project was disconnected.
 
-    `seen` is the digest (`issue.taken`) of the text that the person was shown. Raises `Conflict` where that is another by now.
+    `seen` is the digest (`agreed`) of the text that the person was shown. Raises `Conflict` where that is another by now.
     """
-    issue = issue_of(db, ticket)
-    if issue is None:
+    issue, origin = issue_of(db, ticket), ticket.origin or {}
+    if origin.get("kind") != "github":
         raise Conflict(f"{ticket.key} did not come from GitHub", "assign it as it is")
     if seen is not None and seen != agreed(ticket.title, ticket.body):
         raise Conflict(f"the text of {ticket.key} was edited since you read it", "read it again, then accept it")
-    if issue.accepted_at is None:
-        issue.accepted_at, issue.accepted_by = utcnow(), by
+    if origin.get("waiting") or (issue is not None and issue.accepted_at is None):
         mark_origin(ticket, waiting=False)
-        db.add_all([issue, ticket])
-        activity.record(db, "github.accepted", ticket=ticket, number=issue.number)
-    return issue
+        db.add(ticket)
+        activity.record(db, "github.accepted", ticket=ticket, number=origin["number"])
+    if issue is not None and issue.accepted_at is None:
+        issue.accepted_at, issue.accepted_by = utcnow(), by
+        db.add(issue)
 
 
 def fix_text(db: Session, issue: GitHubIssue, ticket: Ticket, payload: dict[str, Any]) -> None:
@@ -120,12 +121,23 @@ def gone(db: Session, repo: GitHubRepo, number: int, how: str) -> Ticket | None:
         return None
     issue, ticket = found
     issue.gone = how
-    mark_origin(ticket, gone=how, waiting=False)
+    mark_origin(ticket, gone=how)
     db.add_all([issue, ticket])
     activity.record(db, "github.gone", ticket=ticket, number=number, how=how)
     if ticket.state in ("backlog", "queued"):
         board.cancel(db, ticket)
     return ticket
+
+
+def text_for(issue: GitHubIssue, ticket: Ticket) -> dict[str, str]:
+    """Which of title and body are to be written there: what is the same stays as it is, with what is hidden in it.
+
+    The ticket's body is without comments of HTML, with which templates tell people what to write.
+    """
+    if not edited_here(issue, ticket) or edited_there(issue):
+        return {}
+    there = {"title": issue.title, "body": issue.body}
+    return {name: text for name, text in (("title", ticket.title), ("body", ticket.body)) if text != there[name]}
 
 
 def learn_written(db: Session, issue_id: int, payload: dict[str, Any], text: tuple[str, str] | None) -> None:
@@ -208,7 +220,9 @@ def _learn(issue: GitHubIssue, payload: dict[str, Any]) -> None:
 
 
 def _follow(db: Session, issue: GitHubIssue, ticket: Ticket) -> None:
-    if edited_there(issue) and (is_fixed(db, issue, ticket) or edited_here(issue, ticket)):
+    if (issue.title, issue.body) == (ticket.title, ticket.body):
+        issue.taken = agreed(ticket.title, ticket.body)  # edited on both sides, to the same
+    elif edited_there(issue) and (is_fixed(db, issue, ticket) or edited_here(issue, ticket)):
         activity.record(db, "github.edited", ticket=ticket, number=issue.number)
     elif edited_there(issue):
         _put(db, issue, ticket, issue.title, issue.body)

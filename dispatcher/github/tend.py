@@ -72,11 +72,13 @@ class Tender:
     async def _pass(self, repo_id: int) -> None:
         repo, project = await asyncio.to_thread(self._load, repo_id)
         async with connect(self._settings, repo, project.key) as hub:
-            if not (repo.login and repo.clone_url):
-                # Connected by hand, and nobody has tried the token since: our own comments and the way to push are unknown.
+            if self._is_due(repo) or not (repo.login and repo.clone_url):
+                # The token may be somebody else's by now, and the repository renamed: our own comments are known by who
+                # we are, and what is written to an old name is not led on.
                 rows, _ = await introduce(hub)
                 await asyncio.to_thread(self._write, learn, repo_id, rows)
                 repo, project = await asyncio.to_thread(self._load, repo_id)
+                hub.at = f"/repos/{repo.repository}"
             work = Work(self._settings, self._database, repo, project, hub)
             if self._is_due(repo):
                 await reconcile(work)

@@ -99,6 +99,8 @@ class GitHubIssue(SQLModel, table=True):
     accepted_by: str = ""
     triggered_at: datetime | None = moment()
     """GitHub's time of the newest trigger that was looked at."""
+    started_at: datetime | None = moment()
+    """Of the newest that was obeyed. Apart from the other, for what a stranger asks must not be in the way of who may ask."""
     taken: str = ""
     """A digest of the title and body that issue and ticket last agreed on; so for the next two."""
     base_labels: list[str] = Field(default_factory=list, sa_type=JSON)

@@ -14,7 +14,7 @@ import pytest
 from sqlmodel import select
 
 from dispatcher import board
-from dispatcher.models import Comment, GitHubDelivery, GitHubLetter, GitHubRepo
+from dispatcher.models import Comment, GitHubDelivery, GitHubLetter, GitHubRepo, Ticket
 from tests import github_people as people
 from tests.github_house import Octo, octo
 from tests.github_server import Fault
@@ -151,15 +151,55 @@ async def test_nobody_listens_there(github: Octo) -> None:
     assert len(github.desk.all(Comment)) == 1 and github.told()["fault"] == "" and github.told()["waiting"] == []
 
 
-async def test_what_may_not_be_done_is_said_and_tried_again(github: Octo) -> None:
-    """403 without a limit: a permission that is missing, which somebody adds later."""
+async def test_what_may_not_be_done_is_said_and_hinders_nothing_else(github: Octo) -> None:
+    """403 without a limit: an issue that is locked, or a right that is missing, which somebody gives later."""
+    first, second = (people.open_issue(github.hub, "ada", title, "", "agent:coder") for title in ("One", "Two"))
+    await github.sync()
+    github.hub.issues[first]["locked"] = True
+    for _ in range(2):
+        github.ask("Which one?")
+    github.hub.faults.append(Fault(f"{PERMISSION}/mallory", 403, message="Resource not accessible by integration", times=12))
+    third = people.open_issue(github.hub, "mallory", "Three", "")
+    people.open_issue(github.hub, "wren", "Four", "")
+    for _ in range(10):  # more often than another fault would be tried
+        github.bring()
+        await github.tend()
+        at_once(github)
+    assert github.comments(first) == [] and len(github.comments(second)) == 1 and github.repo().fault == ""
+    assert [row.title for row in github.desk.all(Ticket)] == ["One", "Two", "Four"]
+    warned = {one["words"]: one["hint"] for one in github.told()["warnings"]}
+    assert any("the comment on run 1 of WEB-1 cannot be written: " in words and "is locked" in words for words in warned)
+    assert any("1 delivery cannot be read: " in words and "Resource not accessible" in words for words in warned), warned
+    github.hub.issues[first]["locked"] = False
+    github.hub.faults.clear()
+    at_once(github)
+    await github.sync()
+    assert len(github.comments(first)) == 1 and github.ticket(third).state == "backlog"
+    assert not [one for one in github.told()["warnings"] if "cannot be" in one["words"] and "reach" not in one["words"]]
+
+
+async def test_a_repository_out_of_sight_loses_nothing(github: Octo) -> None:
+    """To a token that was taken away from it GitHub says that nothing of it is there: no issue, and nobody's permission."""
     number = people.open_issue(github.hub, "ada", "One", "", "agent:coder")
     await github.sync()
     github.ask("Which one?")
-    github.hub.faults.append(Fault(COMMENT, 403, message="Resource not accessible by integration", times=2))
-    await github.tend()
-    assert "Resource not accessible" in github.repo().fault and "read and write access" in github.repo().fault
-    assert github.owed()
-    await github.tend()
+    other = people.open_issue(github.hub, "mallory", "Two", "")
+    people.add_label(github.hub, "ada", other, "agent:coder")
+    github.hub.hidden = True
+    for _ in range(3):
+        github.bring()
+        await github.tend()
+        assert "GitHub does not show us octo/web" in github.repo().fault
+    assert {row["what"] for row in github.told()["waiting"]} == {"2 to be read", "1 to be written"}
+    github.hub.hidden = False
     await github.sync()
-    assert len(github.comments(number)) == 1 and github.repo().fault == ""
+    assert len(github.comments(number)) == 1 and github.ticket(other).state == "queued" and github.repo().fault == ""
+
+
+def at_once(github: Octo) -> None:
+    """As if the time for all that is to be tried again had come."""
+    with github.desk.database.transaction() as db:
+        for table in (GitHubDelivery, GitHubLetter):
+            for row in db.exec(select(table)):
+                row.next_at = None
+                db.add(row)

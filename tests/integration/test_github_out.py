@@ -236,14 +236,14 @@ async def test_failed_checks_go_back_once_a_commit_and_so_often(github: Octo) ->
         people.check(github.hub, sha, "tests", None)
         await github.sync()
         assert github.ticket(number).state == "review", "tests still run"
-        people.check(github.hub, sha, "tests", "failure", title="1 failed", summary="test_add ````\nescape")
+        people.check(github.hub, sha, "tests", "failure", title="1 failed", summary="test_add `````\nescape")
         await github.sync()
         await github.sync()
         if round_ == 2:
             break
         (run,) = github.live()
         assert "tests: failure" in run.feedback and "test_add" in run.feedback and "lint" not in run.feedback
-        assert run.feedback.count("````") == 2, "a check's words cannot close their fence"
+        assert run.feedback.count("``````") == 2, "a check's words cannot close their fence"
         github.desk.work(a_txt=f"again {round_}\n")
         await github.sync()
     assert github.ticket(number).state == "review" and github.live() == []

@@ -88,7 +88,7 @@ async def test_connecting_by_the_page(both: Both) -> None:
     assert secrets.read(web.settings, "WEB", "secret") == "" == secrets.read(web.settings, "WEB", "token")
 
 
-async def test_a_worker_learns_who_it_is_where_nobody_tried_the_token(both: Both) -> None:
+async def test_a_worker_learns_who_it_is_and_where_with_each_catch_up(both: Both) -> None:
     web = both.web
     await post_connect(web, both.hub)
     assert (await web.send("GET", "/projects/WEB/github"))["login"] == ""
@@ -98,9 +98,11 @@ async def test_a_worker_learns_who_it_is_where_nobody_tried_the_token(both: Both
     with web.database.reading() as db:
         repo = db.exec(select(GitHubRepo)).one()
     assert repo.clone_url and repo.remote_id and repo.user_id
-    asked = len(both.hub.calls)
+    both.hub.me = "ada"  # another token is entered, and the repository gets another name
+    both.hub.rename("octo/site")
     await both.bring()
-    assert "GET /user" not in both.hub.calls[asked:], "asked once"
+    told = await web.send("GET", "/projects/WEB/github")
+    assert (told["login"], told["repository"]) == ("ada", "octo/site")
 
 
 async def post_connect(web: Web, hub: GitHub) -> None:

@@ -83,9 +83,9 @@ async def test_an_installations_token_is_renewed_before_it_ends(tmp_path: Path, 
     async with octo(tmp_path, database_url, repository) as github:
         become_app(github)
         for age, calls in ((0, 1), (54, 1), (56, 2)):
-            for name, (token, end) in list(client._TOKENS.items()):
+            for name, one in list(client._TOKENS.items()):
                 if name[0] == github.hub.url:
-                    client._TOKENS[name] = (token, end - timedelta(minutes=age))
+                    client._TOKENS[name] = one._replace(until=one.until - timedelta(minutes=age))
             async with github.work() as work:
                 await work.hub.get("/repos/octo/web")
             assert len([call for call in github.hub.calls if "access_tokens" in call]) == calls, age

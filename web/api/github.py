@@ -180,7 +180,7 @@ def ask_again(db: Session, repo: GitHubRepo) -> None:
 
 def _learn(site: Site, repo_id: int, rows: list[dict[str, Any]]) -> None:
     with site.database.transaction() as db:
-        connect.learn(db, repo_id, rows)
+        connect.learn(db, repo_id, rows, fine=all(row["ok"] for row in rows))
 
 
 def _repo(site: Site, key: str) -> tuple[GitHubRepo, Project]:

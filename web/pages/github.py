@@ -183,7 +183,7 @@ def show_project(
             "assignees": ", ".join(f"{login}={agent}" for login, agent in repo.assignees.items()),
             "variable": secrets.variable(project.key, "app_key" if repo.app_id else "token"),
             "deliveries": inbox.newest(db, repo.id or 0),
-            "letters": [row for row in outbox.newest(db, repo.id or 0) if row.sent_at is None],
+            "letters": [(outbox.words(db, row), row.fault) for row in outbox.newest(db, repo.id or 0) if row.sent_at is None],
         }
     more = {"secret": secret, "rows": rows, "who": who, "tried": tried, "entered": entered, "cursor": cursor}
     return page("github/project.html", entered.status, part=part, place="/github", **context, **more)
