@@ -46,6 +46,8 @@ def route(hub: GitHub, call: Call) -> Answer:
     if not call.path.startswith(f"/repos/{hub.name}") or hub.hidden:
         return MISSING
     rest = call.path.removeprefix(f"/repos/{hub.name}")
+    if not hub.has_issues and rest.startswith("/issues"):
+        return 410, {"message": "Issues are disabled for this repo"}, {}
     for pattern, answer in ROUTES:
         if (call.method, found := re.fullmatch(pattern[1], rest))[0] == pattern[0] and found:
             return answer(hub, call, *found.groups())

@@ -105,6 +105,7 @@ class GitHub:
         """Whether GraphQL is answered."""
         self.old_names: list[str] = []
         """Under which it was known: calls to them are led on, as to a renamed repository."""
+        self.has_issues = True
         self.hidden = False
         """Whether the token was taken away from the repository: to it nothing of it is there."""
         self.granted = {"metadata": "read", "issues": "write", "pull_requests": "write", "contents": "write", "checks": "read"}
@@ -142,7 +143,7 @@ class GitHub:
             "html_url": f"{self.url}/{self.name}",
             "clone_url": f"{self.url}/{self.name}.git",
             "default_branch": "main",
-            "has_issues": True,
+            "has_issues": self.has_issues,
             "owner": {"login": self.name.partition("/")[0], "id": 1, "type": "Organization"},
             "permissions": {"admin": False, "maintain": False, "push": True, "triage": True, "pull": True},
         }

@@ -127,7 +127,7 @@ async def _pull(work: Work, pull: GitHubPull) -> int:
     """A pull request of ours: whether it was merged, closed or opened again, its reviews, and its checks."""
     number, news = pull.number, 0
     found = await work.hub.get(f"{work.hub.at}/pulls/{number}")
-    if found["state"] != pull.state:
+    if found["state"] != pull.state or found.get("merged"):
         news += await _put(work, "pull_request", "closed", {"pull_request": found}, f"pull:{number}:{found['updated_at']}")
     for review in await work.hub.all(f"{work.hub.at}/pulls/{number}/reviews"):
         if review["state"] == "PENDING" or await work.read(_review_known, work.repo_id, int(review["id"])):
