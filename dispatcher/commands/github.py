@@ -89,7 +89,7 @@ def status(key: Key, as_data: Json = False) -> None:
     facts(
         [
             ("repository", told["repository"]),
-            ("we are", told["login"]),
+            ("we are", told["login"] or "not asked yet"),
             ("webhook", told["hook_url"]),
             ("ping", moment(told["pinged_at"]) or "has not come yet"),
             ("last delivery", moment(told["delivered_at"]) or "none yet"),
@@ -149,18 +149,22 @@ def policy(
 )
 def token(
     key: Key,
-    app_key: Annotated[Path | None, typer.Option(help="The private key of a GitHub App, as a file.")] = None,
+    app_key: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The private key of a GitHub App, as a file.")
+    ] = None,
 ) -> None:
     """Keep a token, or an App's key, in the data folder of this machine; it is read from the terminal or from stdin."""
     from dispatcher.github import secrets
 
+    with api() as client:
+        client.get(f"/projects/{key}")  # a slip of the key would be found much later
     settings = load_settings()
     if app_key is not None:
         path = secrets.write(settings, key, "app_key", app_key.read_text())
     else:
         given = typer.prompt("Token", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read()
         path = secrets.write(settings, key, "token", given)
-    say(f"kept in {path}")
+    say(f"kept in {path}; see what it may do: dispatcher github check {key.upper()}")
 
 
 @app.command("secret", epilog=example("dispatcher github secret WEB --yes"))

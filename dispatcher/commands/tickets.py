@@ -245,6 +245,14 @@ def _filed(client: Client, ticket: dict[str, Any], told: str, *, started: bool, 
         settle(page, quiet=as_data)
 
 
+def _origin(page: dict[str, Any]) -> str | None:
+    origin = page["origin"] or {}
+    if origin.get("kind") != "github":
+        return None
+    waits = f", to be accepted: dispatcher github accept {page['key']}" if origin.get("waiting") else ""
+    return f"{origin['repository']}#{origin['number']}, by {origin['author']}{waits}"
+
+
 def _head(page: dict[str, Any]) -> None:
     run, place = page["run"], page["workspace"]
     title = f"{page['key']}  {one_line(page['title'])}"
@@ -256,6 +264,7 @@ def _head(page: dict[str, Any]) -> None:
         ("state", page["state"]),
         ("agent", page["agent"]),
         ("labels", page["labels"]),
+        ("from GitHub", _origin(page)),
         ("branch", place["branch"] if place else None),
         ("look at it", place["checkout"] if place else None),
         ("changes", changed(page)),

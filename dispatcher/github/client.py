@@ -76,10 +76,11 @@ class Refused(DispatcherError):
 class Hub(GitHubAPI):
     """GitHub's REST API as one repository's App or token. Every call raises `Away` or `Refused`, and nothing else."""
 
-    def __init__(self, http: httpx.AsyncClient, repo: GitHubRepo, *, token: str, app_key: str) -> None:
+    def __init__(self, http: httpx.AsyncClient, repo: GitHubRepo, project_key: str, *, token: str, app_key: str) -> None:
         super().__init__(AGENT, oauth_token=None, base_url=repo.api_url)
         self._http = http
         self._repo = repo
+        self._project = project_key
         self._given = token
         self._app_key = app_key
         self.at = f"/repos/{repo.repository}"
@@ -145,7 +146,7 @@ class Hub(GitHubAPI):
     async def graph(self, query: str, **values: Any) -> Any:
         """What only GraphQL tells; raises `Refused` where it answers with errors."""
         data = {"query": query, "variables": values}
-        answer = await _tell(self.post(self._graph, None, data=data, oauth_token=await self.token()))
+        answer = await self._told(self.post(self._graph, None, data=data, oauth_token=await self.token()))
         wrong = answer.get("errors") or []
         if any(one.get("type") == "RATE_LIMITED" for one in wrong):
             raise Away("GitHub's limit is reached", 60.0, grows=True)
@@ -158,7 +159,7 @@ class Hub(GitHubAPI):
         if not self._repo.app_id:
             user = await self.get("/user")
             return str(user["login"]), int(user["id"])
-        app = await _tell(self.getitem("/app", None, jwt=self._jwt()))
+        app = await self._told(self.getitem("/app", None, jwt=self._jwt()))
         bot = f"{app['slug']}[bot]"
         user = await self.get(f"/users/{bot}")
         return bot, int(user["id"])
@@ -169,7 +170,7 @@ class Hub(GitHubAPI):
         To a token that was taken away from a private repository GitHub says of everything in it that there is no such thing.
         """
         try:
-            return await _tell(call)
+            return await self._told(call)
         except Refused as error:
             known = _TOKENS.get(self._name)
             if known is not None and (error.code == 401 or (error.code == 403 and known.until < utcnow() + FRESH)):
@@ -177,6 +178,14 @@ class Hub(GitHubAPI):
             if error.code == 404 and path.startswith(f"{self.at}/") and not await self._is_visible():
                 hint = "give the token access to it again; until then all waits"
                 raise Away(f"GitHub does not show us {self._repo.repository}", hint=hint) from error
+            raise
+
+    async def _told(self, call: Any) -> Any:
+        """What the call gives; hints name the project."""
+        try:
+            return await _tell(call)
+        except Refused as error:
+            error.hint = error.hint.replace(" KEY", f" {self._project}")
             raise
 
     async def _is_visible(self) -> bool:
@@ -192,7 +201,7 @@ class Hub(GitHubAPI):
         found = _TOKENS.get(self._name)
         if found is None or found.until < utcnow() + timedelta(minutes=5):
             path = f"/app/installations/{self._repo.installation_id}/access_tokens"
-            made = await _tell(self.post(path, None, data=b"", jwt=self._jwt()))
+            made = await self._told(self.post(path, None, data=b"", jwt=self._jwt()))
             found = _TOKENS[self._name] = Installed(made["token"], at(made["expires_at"]), made.get("permissions") or {})
         return found
 
@@ -201,7 +210,7 @@ class Hub(GitHubAPI):
         try:
             return get_jwt(app_id=self._repo.app_id, private_key=self._app_key)
         except Exception as error:  # the cryptography below has many words for a text that is no key
-            hint = "download a private key in the App's settings, then: dispatcher github token KEY --app-key FILE"
+            hint = f"download a private key in the App's settings, then: {secrets.command(self._project, 'app_key')}"
             raise Refused(f"the App's private key cannot be used: {error}".partition("\n")[0], 401, hint) from error
 
 
@@ -211,11 +220,12 @@ async def connect(settings: Settings, repo: GitHubRepo, project_key: str) -> Asy
     what: secrets.What = "app_key" if repo.app_id else "token"
     secret = secrets.read(settings, project_key, what)
     if not secret:
-        hint = f"set {secrets.variable(project_key, what)}, or: dispatcher github token {project_key}"
+        hint = f"set {secrets.variable(project_key, what)}, or: {secrets.command(project_key, what)}"
         raise Refused(f"there is no {what.replace('_', ' ')} for {repo.repository}", 401, hint)
     # The environment's proxy counts: GitHub is outside.
     async with httpx.AsyncClient(timeout=SECONDS, verify=_authorities()) as http:
-        yield Hub(http, repo, token=secret if what == "token" else "", app_key=secret if what == "app_key" else "")
+        given = {"token": secret if what == "token" else "", "app_key": secret if what == "app_key" else ""}
+        yield Hub(http, repo, project_key, **given)
 
 
 @lru_cache

@@ -144,9 +144,9 @@ def newest(db: Session, repo_id: int, limit: int = 50) -> list[GitHubDelivery]:
 
 def troubles(db: Session, repo_id: int) -> list[tuple[int, str, bool]]:
     """What keeps deliveries from being worked off: of how many, why, and whether they wait to be tried again by themselves."""
-    mine = (GitHubDelivery.repo_id == repo_id, col(GitHubDelivery.attempts) > 0)
-    state = col(GitHubDelivery.state).in_(("waiting", "failed"))
-    query = select(func.count(), GitHubDelivery.note, GitHubDelivery.state).where(*mine, state)
+    retried = (col(GitHubDelivery.state) == "waiting") & (col(GitHubDelivery.attempts) > 0)
+    stuck = retried | (col(GitHubDelivery.state) == "failed")
+    query = select(func.count(), GitHubDelivery.note, GitHubDelivery.state).where(GitHubDelivery.repo_id == repo_id, stuck)
     rows = db.exec(query.group_by(col(GitHubDelivery.note), col(GitHubDelivery.state)))
     return [(int(count), note, state == "waiting") for count, note, state in rows]
 

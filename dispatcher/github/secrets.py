@@ -8,6 +8,7 @@ know it at once. On several machines, give the variables to each, or put the fil
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +28,9 @@ def variable(project: str, what: What) -> str:
 
 
 def place(settings: Settings, project: str, what: What) -> Path:
-    """The file that may hold it."""
+    """The file that may hold it; raises `Invalid` for a key that would lead elsewhere."""
+    if not re.fullmatch(r"[A-Za-z0-9]{1,40}", project):
+        raise Invalid(f"{project[:60]!r} is no key of a project", "see: dispatcher project list", "project")
     return settings.home / "github" / f"{project.upper()}.{what}"
 
 
@@ -55,6 +58,11 @@ def write(settings: Settings, project: str, what: What, text: str) -> Path:
         stream.write(f"{text}\n")
     new.replace(path)
     return path
+
+
+def command(project: str, what: What) -> str:
+    """What a person types to enter it."""
+    return f"dispatcher github token {project.upper()}{' --app-key FILE' if what == 'app_key' else ''}"
 
 
 def forget(settings: Settings, project: str) -> None:

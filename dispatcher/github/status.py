@@ -33,7 +33,7 @@ def warnings(db: Session, settings: Settings, repo: GitHubRepo, project: Project
     found = []
     what: secrets.What = "app_key" if repo.app_id else "token"
     if not secrets.read(settings, project.key, what):
-        hint = f"dispatcher github token {project.key}, or set {secrets.variable(project.key, what)}"
+        hint = f"{secrets.command(project.key, what)}, or set {secrets.variable(project.key, what)}"
         found.append(Warned(f"there is no {what.replace('_', ' ')} on this machine", hint))
     if repo.fault and not found:  # without a token that is the fault
         found.append(Warned(repo.fault, "it is tried again by itself; nothing is lost"))

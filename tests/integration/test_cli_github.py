@@ -48,6 +48,8 @@ def test_the_whole_walk(walk: Walk) -> None:
     cli, hub = walk.cli, walk.hub
     refused = cli.run("github", "status", "WEB")
     assert refused.status == 1 and "hint: connect it: dispatcher github connect WEB" in refused.err
+    slip = cli.run("github", "token", "WBE", stdin=TOKEN)
+    assert slip.status == 1 and "there is no project 'WBE'" in slip.err and not (cli.data_folder / "github").exists()
     connect = ("github", "connect", "WEB", "--repository", hub.name, "--api-url", hub.url)
     first = cli.run(*connect)
     assert first.status == 1 and "there is no token for octo/web" in first.out and "dispatcher github token WEB" in first.out
@@ -88,6 +90,10 @@ def test_the_whole_walk(walk: Walk) -> None:
         "WEB-1 follows",
     ]
     assert cli.run("ticket", "assign", "WEB-1", "coder").status == 1
+    assert (
+        f"octo/web#{number}, by mallory, to be accepted: dispatcher github accept WEB-1"
+        in cli.ok("ticket", "show", "WEB-1").out
+    )
     shown = cli.run("github", "accept", "WEB-1", stdin="n\n")
     assert shown.status != 0 and "Be nice[U+202E]" in shown.out and "evil" not in shown.out
     assert "WEB-1 is accepted" in cli.ok("github", "accept", "WEB-1", "--yes").out
