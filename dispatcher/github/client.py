@@ -249,12 +249,12 @@ async def _tell(call: Any) -> Any:
 
 
 def _trouble(error: gidgethub.HTTPException) -> DispatcherError:
-    code, headers = int(error.status_code), error.headers
+    code, headers, words = int(error.status_code), error.headers, str(error).rstrip(".")
     limited = "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"
-    secondary = any(words in str(error).lower() for words in ("secondary rate", "abuse detection"))
+    secondary = any(sign in words.lower() for sign in ("secondary rate", "abuse detection"))
     if code == 429 or (code == 403 and (limited or secondary)):
         wait = _wait(headers)
-        return Away(f"GitHub's limit is reached: {error}", wait or SECONDARY, grows=not wait)
+        return Away(f"GitHub's limit is reached: {words}", wait or SECONDARY, grows=not wait)
     if code >= 500 or code == 408:
         return Away(f"GitHub has a fault ({code})", _wait(headers) if "retry-after" in headers else 0.0)
     if isinstance(error, gidgethub.RedirectionException):
@@ -265,7 +265,9 @@ def _trouble(error: gidgethub.HTTPException) -> DispatcherError:
         404: "there is no such thing there, or the token may not see it",
         410: "it was deleted there, or issues are switched off",
     }
-    return Refused(f"GitHub refuses: {error}", code, hints.get(code, ""))
+    if code == 403 and "locked" in str(error):
+        return Refused(f"GitHub refuses: {words}", code, "unlock the conversation there, and it is written")
+    return Refused(f"GitHub refuses: {words}", code, hints.get(code, ""))
 
 
 def _wait(headers: Mapping[str, str]) -> float:

@@ -55,7 +55,7 @@ def warnings(db: Session, settings: Settings, repo: GitHubRepo, project: Project
             found.append(Warned(words, "it is tried again by itself; nothing is lost"))
     for count, why, waits in inbox.troubles(db, repo.id or 0):
         many = f"{count} deliver{'y' if count == 1 else 'ies'} cannot be read: {why}"
-        hint = "it is tried again by itself" if waits else f"once that is mended: Again at it on the page /github/{project.key}"
+        hint = "it is tried again by itself" if waits else f'press "Again" at it, on the page /github/{project.key}'
         found.append(Warned(many, hint))
     for words, oldest in lags(db, repo):
         if utcnow() - oldest > SLOW:
