@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,6 +82,8 @@ class GitHub:
         self.sent: list[Delivery] = []
         self.queue: list[tuple[str, dict[str, Any]]] = []
         self.lock = threading.RLock()
+        self.behind = timedelta(0)
+        """So much its clock is behind."""
         self._clock = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
         self._next = 100
         for login, permission, kind in (
@@ -115,6 +118,10 @@ class GitHub:
         self.people[login] = {"login": login, "id": self.number(), "node_id": f"U_{login}", "type": kind, "site_admin": False}
         self.permissions[login] = permission
 
+    def put_back(self, behind: timedelta) -> None:
+        """Put its clock so far behind."""
+        self.behind, self._clock = behind, self._clock - behind
+
     def rename(self, name: str) -> None:
         """Give the repository another name; all that is told of it bears that."""
         self.old_names.append(self.name)
@@ -129,7 +136,8 @@ class GitHub:
 
     def now(self, step: int = 1) -> str:
         """GitHub's time, to the second; it moves on with every change, as it would between people's doings."""
-        self._clock = max(self._clock + timedelta(seconds=step), datetime.now(UTC).replace(microsecond=0))
+        real = datetime.now(UTC).replace(microsecond=0) - self.behind
+        self._clock = max(self._clock + timedelta(seconds=step), real)
         return self._clock.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     @property
@@ -208,6 +216,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string((timestamp or time.time()) - self.github.behind.total_seconds())
 
     def do_GET(self) -> None:
         self._answer("GET")

@@ -19,8 +19,9 @@ from dispatcher.crashing import point
 from dispatcher.db import Database
 from dispatcher.errors import GitFailed, SetupFailed
 from dispatcher.git import Person, Repository, open_repository
+from dispatcher.github.text import inert
 from dispatcher.merging import merge_trees
-from dispatcher.models import Agent, Project, Run, Ticket, Workspace, utcnow
+from dispatcher.models import Agent, GitHubRepo, Project, Run, Ticket, Workspace, utcnow
 from dispatcher.places import branch_of, new_places, worktree_of
 from dispatcher.prompts import NAME as WORKFLOW
 from dispatcher.settings import Settings
@@ -91,13 +92,14 @@ def snapshot(database: Database, run: Run, ticket: Ticket, agent: Agent, summary
         leases.check(db, run.id or 0, run.fence)
         place = _required(db, ticket)
         project = db.get_one(Project, ticket.project_id)
+        offered = db.exec(select(GitHubRepo.id).where(GitHubRepo.project_id == ticket.project_id)).first() is not None
     tree = worktree_of(project, place)
     taken = take(
         tree,
         known=place.head_sha,
         base=place.base_sha,
         merging=place.merge_sha,
-        message=_message(ticket, summary),
+        message=_message(ticket, summary, offered=offered),
         author=_author(agent.name),
     )
     merged = place.merge_sha is not None and tree.repository.is_ancestor(place.merge_sha, taken.head)
@@ -257,9 +259,10 @@ def _author(agent: str) -> Person:
     return Person(f"{agent} (dispatcher)", f"{agent}@dispatcher.invalid")
 
 
-def _message(ticket: Ticket, summary: str = "") -> str:
-    subject = f"{ticket.key}: {ticket.title}"
-    return str(storable(f"{cut(subject, SUBJECT)}\n\n{summary.strip()[:SUMMARY]}".strip() + "\n"))
+def _message(ticket: Ticket, summary: str = "", *, offered: bool = False) -> str:
+    """Of a commit. What strangers and agents say closes no issue on GitHub, to where the branch may go (`offered`)."""
+    text = f"{cut(f'{ticket.key}: {ticket.title}', SUBJECT)}\n\n{summary.strip()[:SUMMARY]}".strip() + "\n"
+    return str(storable(inert(text) if offered or ticket.origin else text))
 
 
 @contextmanager

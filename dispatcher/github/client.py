@@ -11,8 +11,9 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -90,6 +91,8 @@ class Hub(GitHubAPI):
         """The repository's number as we know it, 0 where GitHub was never asked."""
         self._name = (repo.api_url, repo.app_id, repo.installation_id, digest(app_key))
         self._visible: bool | None = None
+        self.ahead = timedelta(0)
+        """So much the clock here is ahead of GitHub's, by its newest answer; to the second."""
         api = repo.api_url.rstrip("/")
         self._graph = f"{api.removesuffix('/v3')}/graphql"
         """Of a GitHub Enterprise server it is beside the REST API: https://HOST/api/graphql."""
@@ -102,6 +105,8 @@ class Hub(GitHubAPI):
         send = {**headers, "x-github-api-version": API_VERSION}
         # A renamed repository is followed to its new place for reading; what writes is told of it instead.
         answer = await self._http.request(method, url, headers=send, content=body, follow_redirects=method == "GET")
+        with suppress(KeyError, TypeError, ValueError):
+            self.ahead = utcnow() - parsedate_to_datetime(answer.headers["date"]).astimezone(UTC)
         return answer.status_code, answer.headers, answer.content
 
     async def sleep(self, seconds: float) -> None:

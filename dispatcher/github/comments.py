@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlmodel import Session, col, select
 
 from adapters.decode import brief
-from dispatcher.github.text import harmless, line
+from dispatcher.github.text import harmless, inert, line
 from dispatcher.models import Agent, Blocker, Check, Comment, GitHubIssue, GitHubPull, GitHubRepo, Run, Ticket, Workspace
 from dispatcher.states import LIVE_RUN
 
@@ -44,7 +44,8 @@ def run_comment(db: Session, repo: GitHubRepo, root: Run, board_url: str) -> str
     ticket, agent = db.get_one(Ticket, run.ticket_id), db.get_one(Agent, run.agent_id)
     where = f"[{ticket.key}]({board_url}/tickets/{ticket.key})" if board_url else ticket.key
     body = _body(db, ticket, run, f"**{agent.name}**")
-    return f"{marker(repo, f'run:{root.id}')}\n{body}\n\n<sub>{where}, run {run.number}, {line(run.model, 100)}</sub>"[:LIMIT]
+    body = _whole(body)
+    return f"{marker(repo, f'run:{root.id}')}\n{body}\n\n<sub>{where}, run {run.number}, {line(run.model, 100)}</sub>"
 
 
 def _body(db: Session, ticket: Ticket, run: Run, agent: str) -> str:
@@ -110,12 +111,17 @@ def board_comment(repo: GitHubRepo, comment: Comment) -> str:
         f" on `{line(comment.path, 300).replace('`', '')}`{f':{comment.line}' if comment.line else ''}" if comment.path else ""
     )
     said = f"**{harmless(line(comment.author, 100))}**{place}, on the board:\n\n{harmless(comment.body)}"
-    return f"{marker(repo, f'comment:{comment.id}')}\n{said}"[:LIMIT]
+    return _whole(f"{marker(repo, f'comment:{comment.id}')}\n{said}")
+
+
+def _whole(text: str) -> str:
+    """As much as GitHub takes, and said where it is not all."""
+    return text if len(text) <= LIMIT else f"{text[:LIMIT]}\n\n(The rest is on the board.)"
 
 
 def pull_title(ticket: Ticket) -> str:
     """The pull request's title."""
-    return line(ticket.title, 250)
+    return inert(line(ticket.title, 250))
 
 
 def pull_body(db: Session, repo: GitHubRepo, ticket: Ticket, place: Workspace, board_url: str) -> str:

@@ -33,8 +33,8 @@ GRACE = timedelta(seconds=60)
 
 async def reconcile(work: Work) -> int:
     """Ask for all that changed since the last time; gives how much of it was news. Raises `Away` and `Refused`."""
-    begun = utcnow()
     place = await work.hub.get(work.hub.at)
+    begun = utcnow() - work.hub.ahead
     # With its issues switched off GitHub refuses to list them; pull requests go on.
     news, newest = await _issues(work) if place.get("has_issues", True) else (0, None)
     for pull in await work.read(_pulls, work.repo_id):

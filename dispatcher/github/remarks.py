@@ -20,7 +20,7 @@ MARK = "<!-- dispatcher:"
 ANSWERED = ("question", "permission")
 """Blockers that any comment of a trusted person answers; for the others it takes `/agent NAME`."""
 SKEW = timedelta(seconds=5)
-"""GitHub's clock and ours."""
+"""GitHub tells seconds, and its clock is known to some."""
 
 
 def is_ours(work: Work, comment: dict[str, Any]) -> bool:
@@ -45,7 +45,7 @@ async def take_comment(
     if editor is not None and editor.get("login") != sender.login:
         _, theirs = await work.judge(editor, "answer")
         verdict, trusted = (verdict, trusted) if theirs.allowed else (theirs, theirs)
-    said = _Said(issue, comment, asked, sender, verdict, trusted.allowed)
+    said = _Said(issue, comment, asked, sender, verdict, trusted.allowed, at(comment["created_at"]) + work.hub.ahead)
     return await work.write(_take, work.repo_id, said)
 
 
@@ -58,10 +58,12 @@ class _Said(NamedTuple):
     sender: Sender
     verdict: Verdict
     trusted: bool
+    when: datetime
+    """When it was said, by the clock here."""
 
 
 def _take(db: Session, repo_id: int, said: _Said) -> str:
-    payload, comment, asked, sender, verdict, trusted = said
+    payload, comment, asked, sender, verdict, trusted, when = said
     ticket = ticket_of(db, repo_id, int(payload["number"]))
     if ticket is None or ticket.id is None:
         return "it is about nothing that is here"
@@ -89,7 +91,7 @@ def _take(db: Session, repo_id: int, said: _Said) -> str:
         with acting_as(name_of(sender.login)):
             review.request_changes(db, ticket, asked.words)
         return f"{ticket.key} goes back to its agent"
-    if trusted and _answers(db, ticket, at(comment["created_at"])):
+    if trusted and _answers(db, ticket, when):
         row.came_to = "answer"
         with acting_as(name_of(sender.login)):
             board.answer(db, ticket, clean(comment.get("body")).text)

@@ -146,7 +146,7 @@ def _change(db: Session, ticket_id: int) -> tuple[int, int, dict[str, Any], tupl
     wanted: dict[str, Any] = dict(text_for(issue, ticket))
     text = (ticket.title, ticket.body) if wanted else None
     labels = [*merge_labels(issue, ticket), *(label for label in issue.labels if not usable(label))]
-    if sorted(labels) != sorted(issue.labels):
+    if {label.casefold() for label in labels} != {label.casefold() for label in issue.labels}:  # as GitHub compares them
         wanted["labels"] = labels
     closed = ticket.state in CLOSED
     if closed != (issue.state == "closed"):

@@ -17,6 +17,10 @@ from dispatcher.text import storable
 
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.S)
 """GitHub hides one without an end to the end of the text."""
+_CLOSES = re.compile(
+    r"\b((?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s+)((?:[\w.-]+/[\w.-]+)?#\d+|gh-\d+|https?://\S+/(?:issues|pull)/\d+)",
+    re.I,
+)
 _JOINER, _SELECTORS = "\u200d", ("\ufe0e", "\ufe0f")
 _SHAPELESS = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}
 """Fillers, blanks that are letters, and variation selectors: shown as nothing though Unicode counts them as something."""
@@ -91,6 +95,14 @@ def _cut(text: str) -> str:
     text = re.sub(r"(?<![\w&])(#|[Gg][Hh]-)(?=\d)", r"\1<!-- -->", text)
     text = re.sub(r"(?<=[\w.-])#(?=\d)", "#<!-- -->", text)
     return re.sub(r"(/(?:issues|pull|discussions)/)(?=\d)", r"\1<!-- -->", text)
+
+
+def inert(text: str) -> str:
+    """A commit's message or a title that closes no issue when it is merged: `fixes #3` becomes `fixes (#3)`.
+
+    https://docs.github.com/en/issues/tracking-your-work-with-issues/using-issues/linking-a-pull-request-to-an-issue
+    """
+    return _CLOSES.sub(r"\1(\2)", text)
 
 
 def digest(data: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from dispatcher import board
 from dispatcher.errors import Conflict
 from dispatcher.github import connect, sending, status, sync
 from dispatcher.github.prompt import told_comments
-from dispatcher.models import Comment, GitHubIssue, GitHubLetter, GitHubRemark, GitHubRepo, Project, Run
+from dispatcher.github.pulls import want_pull
+from dispatcher.github.text import stamp
+from dispatcher.models import Comment, GitHubIssue, GitHubLetter, GitHubRemark, GitHubRepo, Project, Run, utcnow
 from tests import github_people as people
 from tests.github_house import Octo, octo
 from tests.github_server import Delivery, Fault
+from tests.gitting import git
 
 
 @pytest.fixture
@@ -246,3 +250,35 @@ async def test_an_issue_whose_end_no_delivery_told_is_learnt_from_what_is_writte
     assert rows == {number: "deleted", other: "transferred"} and not github.owed()
     assert github.ticket(number).state == "blocked", "work that was begun stays"
     assert github.desk.all(GitHubRemark) == []
+
+
+async def test_an_answer_counts_whatever_the_clocks_show(github: Octo) -> None:
+    """GitHub's is ten minutes behind: what was said after the question looks as if it had been said before."""
+    number = people.open_issue(github.hub, "ada", "One", "", "agent:coder")
+    await github.sync()
+    github.hub.put_back(timedelta(minutes=10))
+    people.add_comment(github.hub, "ada", number, "Said before the question")
+    early = github.hub.flush()
+    payload = json.loads(early[0].body)
+    payload["comment"]["created_at"] = stamp(utcnow() - timedelta(minutes=11))
+    github.ask("Which one?")
+    github.bring([Delivery("early", early[0].event, json.dumps(payload).encode())])
+    await github.sync()
+    assert github.ticket(number).state == "blocked"
+    people.add_comment(github.hub, "ada", number, "This one")
+    await github.sync()
+    assert github.ticket(number).state == "queued" and github.live()[0].feedback == "This one"
+
+
+async def test_what_is_pushed_closes_no_issue_but_its_own(github: Octo) -> None:
+    """A stranger's title is in commits and in the pull request, and what is merged closes what it names."""
+    number = people.open_issue(github.hub, "mallory", "Fixes #1, closes octo/web#2", "")
+    people.add_label(github.hub, "ada", number, "agent:coder")
+    await github.sync()
+    github.desk.work(a_txt="done\n")
+    github.do(want_pull, number)
+    await github.sync()
+    pull = github.hub.pulls[github.pull().number or 0]
+    log = git(github.hub.bare, "log", "-1", "--format=%B", pull["head"]["ref"])
+    assert pull["title"] == "Fixes (#1), closes (octo/web#2)" and "WEB-1: Fixes (#1), closes (octo/web#2)" in log
+    assert pull["body"].endswith(f"Fixes #{number}")

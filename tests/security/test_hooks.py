@@ -173,10 +173,19 @@ async def test_ten_megabytes_are_refused_and_not_kept(door: Door) -> None:
         ({}, b"[1]", 400),
         ({}, b'{"a": NaN', 400),
         ({}, b"\xff\xfe", 400),
+        ({}, b'{"a": NaN}', 400),
+        ({}, b"[" * 100_000, 400),
     ],
 )
 async def test_what_is_signed_and_no_delivery(door: Door, headers: dict[str, str | None], body: bytes, status: int) -> None:
     assert (await door.knock(body, **headers)).status_code == status and door.inbox() == []
+
+
+async def test_what_a_database_refuses_is_taken_all_the_same(door: Door) -> None:
+    odd = json.dumps({"action": "a\0", "sender": {"login": "b\0"}, "issue": {"title": "\ud800\0"}}).encode()
+    assert (await door.knock(odd)).status_code == 202
+    assert (await door.knock(b'{"sender": "x", "repository": []}')).status_code == 202
+    assert {row.sender for row in door.inbox()} == {"b\\x00", ""}
 
 
 async def test_five_hundred_at_once(door: Door) -> None:

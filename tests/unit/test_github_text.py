@@ -8,7 +8,7 @@ import unicodedata
 
 import pytest
 
-from dispatcher.github.text import clean, harmless, line, quote
+from dispatcher.github.text import clean, harmless, inert, line, quote
 from dispatcher.github.triggers import of_comment, of_labels
 
 HIDDEN = [
@@ -139,3 +139,10 @@ def test_labels() -> None:
     assert [of_labels([name]) is not None for name in ("agent:coder", "Agent: Coder", "agent:", "agents:x", "bug")] == [
         True, True, False, False, False,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", ["close", "Closes", "closed:", "fix", "fixes", "FIXED", "resolve", "resolves:", "resolved"])
+@pytest.mark.parametrize("what", ["#3", "octo/web#3", "GH-3", "https://github.com/octo/web/issues/3"])
+def test_commits_close_nothing(word: str, what: str) -> None:
+    assert inert(f"It {word} {what}, too") == f"It {word} ({what}), too"
+    assert inert(f"see {what}; {word} it") == f"see {what}; {word} it"
