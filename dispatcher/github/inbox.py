@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlmodel import Session, col, func, select
 
 from dispatcher.crashing import point
@@ -107,7 +108,10 @@ async def _one(work: Work, row: GitHubDelivery, handle: Handler) -> None:
     except DispatcherError as error:
         await work.write(_failed, row, error.line())
         return
-    except (KeyError, TypeError, ValueError) as error:
+    except (IntegrityError, DataError) as error:  # another worker was faster, or it holds what no column does
+        await work.write(_failed, row, f"the database refuses what came of it: {type(error).__name__}")
+        return
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         log.exception("delivery %s (%s) of %s is not of the shape that GitHub documents", row.guid, row.event, row.repo_id)
         await work.write(
             settle, row, "failed", f"it is not of the shape that GitHub documents: {type(error).__name__}: {error}"

@@ -62,6 +62,11 @@ async def _one(work: Work, row: GitHubLetter) -> bool:
     except DispatcherError as error:
         await work.write(_failed, row, error.line(), final=False)
         return False
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        log.exception("GitHub's answer about %s of repository %s is not of the shape that it documents", row.name, work.repo_id)
+        told = f"GitHub's answer is not of the shape that it documents: {type(error).__name__}: {error}"
+        await work.write(_failed, row, told, final=False)
+        return False
     await work.write(_sent, row)
     point("outbox.sent")
     return True

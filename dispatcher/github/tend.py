@@ -80,12 +80,11 @@ class Tender:
                 repo, project = await asyncio.to_thread(self._load, repo_id)
                 hub.at = f"/repos/{repo.repository}"
             work = Work(self._settings, self._database, repo, project, hub)
-            if self._is_due(repo):
+            await _carry(work)
+            if self._is_due(repo):  # after the rest, so that what the catch-up stumbles over holds up nothing else
                 await reconcile(work)
                 self._caught_up.add(repo_id)
-            for _ in range(ROUNDS):
-                if not await work_off(work, handle) + await send_all(work):
-                    break
+                await _carry(work)
         if repo.fault:
             await asyncio.to_thread(self._write, _recovered, repo_id)
 
@@ -148,6 +147,13 @@ class Tender:
     def _write(self, use_case: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         with self._database.transaction() as db:
             return use_case(db, *args, **kwargs)
+
+
+async def _carry(work: Work) -> None:
+    """What lies in the inbox and the outbox, and what comes of it."""
+    for _ in range(ROUNDS):
+        if not await work_off(work, handle) + await send_all(work):
+            break
 
 
 def _rested(repo: GitHubRepo) -> bool:

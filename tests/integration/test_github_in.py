@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from dispatcher.github import sync
 from dispatcher.models import Comment, GitHubRemark, Run, Ticket
 from tests import github_people as people
 from tests.github_house import Octo, octo
+from tests.github_server import Fault
 
 
 @pytest.fixture
@@ -273,8 +275,36 @@ async def test_two_edits_within_one_second_end_with_the_one_that_stands(github: 
     assert github.ticket(number).title == "Third"
 
 
-async def test_a_delivery_of_another_shape_is_kept_as_failed(github: Octo) -> None:
-    github.hub.deliver("issues", {"action": "opened", "issue": {"number": "x"}}, "ada")
+async def test_deliveries_of_another_shape_are_kept_as_failed_and_hold_up_nothing(github: Octo) -> None:
+    number = people.open_issue(github.hub, "ada", "One", "")
+    odd: list[tuple[str, dict[str, Any]]] = [
+        ("issues", {"action": "opened", "issue": {"number": "x"}}),
+        ("issues", {"action": "opened", "issue": None}),
+        ("issues", {"action": "edited", "issue": [1]}),
+        ("issue_comment", {"action": "created", "issue": {"number": number}, "comment": None}),
+        ("issue_comment", {"action": "created", "issue": [], "comment": {}}),
+        ("pull_request", {"action": "closed", "pull_request": {}}),
+        ("check_run", {"action": "completed", "check_run": "?"}),
+    ]
+    for event, payload in odd:
+        github.hub.deliver(event, payload, "ada")
+    people.open_issue(github.hub, "ada", "Two", "")
     await github.sync()
-    (note,) = github.notes()
-    assert "not of the shape" in note
+    assert [ticket.title for ticket in github.desk.all(Ticket)] == ["One", "Two"] and github.repo().fault == ""
+    failed = [row for row in github.deliveries() if row.state == "failed"]
+    assert len(failed) == len(odd) and all("not of the shape" in row.note for row in failed)
+    assert any("deliveries cannot be read: it is not of the shape" in one["words"] for one in github.told()["warnings"])
+
+
+async def test_a_catch_up_that_stumbles_holds_up_nothing_else(github: Octo) -> None:
+    number = people.open_issue(github.hub, "ada", "One", "", "agent:coder")
+    github.hub.faults.append(Fault("GET /repos/octo/web/issues/comments", 403, message="Resource not accessible", times=9))
+    github.due()
+    github.bring()
+    for _ in range(2):
+        await github.tend()
+        assert "Resource not accessible" in github.repo().fault
+    assert github.ticket(number).state == "queued"
+    github.hub.faults.clear()
+    await github.sync()
+    assert github.repo().fault == "" and github.repo().reconciled_at > github.repo().created_at
