@@ -307,7 +307,7 @@ def _show_check(rows: list[dict[str, Any]]) -> None:
 
 def _await_ping(client: Client, key: str) -> None:
     note("waiting for GitHub's ping; Ctrl-C goes on without it")
-    deadline = time.monotonic() + PING_SECONDS
+    deadline, refused = time.monotonic() + PING_SECONDS, ""
     try:
         while time.monotonic() < deadline:
             told = client.get(f"/projects/{key}/github")
@@ -315,8 +315,9 @@ def _await_ping(client: Client, key: str) -> None:
                 say("ok       GitHub's ping has come", "green")
                 _show_unticked(told)
                 return
-            if told["refused"]:
+            if told["refused"] not in ("", refused):
                 say(f"problem  {told['refused']}", "red")
+            refused = told["refused"]
             time.sleep(2)
     except KeyboardInterrupt:
         pass

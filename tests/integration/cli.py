@@ -80,16 +80,18 @@ class Cli:
             text=True,
         )
 
-    def on_terminal(self, *arguments: str | Path) -> tuple[int, str]:
-        """Run it on a terminal: status, and all that the terminal was sent."""
+    def on_terminal(self, *arguments: str | Path, answers: dict[str, str] | None = None) -> tuple[int, str]:
+        """Run it on a terminal: status, and all that the terminal was sent. `answers` are typed once their prompts stand."""
         ours, theirs = pty.openpty()
         env = self.environment() | {"TERM": "xterm-256color", "COLUMNS": "120"}
         with subprocess.Popen([PROGRAM, *arguments], env=env, stdin=theirs, stdout=theirs, stderr=theirs) as process:
             os.close(theirs)
-            sent = b""
+            sent, open_ = b"", dict(answers or {})
             try:
                 while part := os.read(ours, 65536):
                     sent += part
+                    for prompt in [one for one in open_ if one.encode() in sent]:
+                        os.write(ours, f"{open_.pop(prompt)}\n".encode())
             except OSError:  # how Linux says that the other side of a terminal is closed
                 pass
             finally:

@@ -63,13 +63,13 @@ def test_the_whole_walk(walk: Walk) -> None:
         "a person with write permission",
     ):
         assert name in first.out, name
-    assert "empty" not in cli.ok("github", "token", "WEB", stdin=f"{TOKEN}\n").out
     walk.hook()
     assert [one.status for one in people.ping(hub)] == [202]
-    second = cli.ok(*connect, "--wait")
-    assert hub.secret in first.out and hub.secret in second.out and TOKEN not in second.out
-    assert "branches can be pushed" in second.out and "GitHub's ping has come" in second.out
-    assert "label an issue agent:NAME" in second.out
+    status, second = cli.on_terminal(*connect, answers={"the token (empty: later)": TOKEN})
+    assert hub.secret in first.out and hub.secret in second and TOKEN not in second
+    assert "branches can be pushed" in second and "GitHub's ping has come" in second
+    assert status == 0 and "label an issue agent:NAME" in second
+    assert "dispatcher github check WEB" in cli.ok("github", "token", "WEB", stdin=f"{TOKEN}\n").out
     assert cli.json("github", "status", "WEB")["warnings"] == []
     assert all(row["ok"] for row in cli.json("github", "check", "WEB"))
     tried = cli.ok("github", "try", "WEB", "tess").out
