@@ -7,6 +7,8 @@ import os
 import pty
 import subprocess
 import sys
+import termios
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +83,7 @@ class Cli:
         )
 
     def on_terminal(self, *arguments: str | Path, answers: dict[str, str] | None = None) -> tuple[int, str]:
-        """Run it on a terminal: status, and all that the terminal was sent. `answers` are typed once their prompts stand."""
+        """Run it on a terminal: status, and all that the terminal was sent. `answers` are typed at their hidden prompts."""
         ours, theirs = pty.openpty()
         env = self.environment() | {"TERM": "xterm-256color", "COLUMNS": "120"}
         with subprocess.Popen([PROGRAM, *arguments], env=env, stdin=theirs, stdout=theirs, stderr=theirs) as process:
@@ -91,6 +93,9 @@ class Cli:
                 while part := os.read(ours, 65536):
                     sent += part
                     for prompt in [one for one in open_ if one.encode() in sent]:
+                        # What is typed before the echo is off is thrown away with it.
+                        while termios.tcgetattr(ours)[3] & termios.ECHO:
+                            time.sleep(0.01)
                         os.write(ours, f"{open_.pop(prompt)}\n".encode())
             except OSError:  # how Linux says that the other side of a terminal is closed
                 pass
