@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, true
 from sqlmodel import Session, col, select
@@ -109,6 +110,26 @@ def wanted(
     return found
 
 
+class Placed(Protocol):
+    """What tells a ticket's place in its column."""
+
+    @property
+    def key(self) -> str:
+        """As `WEB-12`."""
+
+    @property
+    def state(self) -> str:
+        """One of the ticket's states."""
+
+    @property
+    def position(self) -> float:
+        """Among those that are open, the least first."""
+
+    @property
+    def closed_at(self) -> datetime | None:
+        """When it was done or cancelled."""
+
+
 def tickets(
     db: Session,
     looked_for: Wanted,
@@ -155,11 +176,16 @@ def labels_in_use(db: Session, project: str = "") -> list[str]:
     return [str(label) for label, _ in sorted(found, key=lambda row: (-row[1], str(row[0]).lower()))]
 
 
-def mark(ticket: Ticket) -> str:
-    """The ticket's place in its column, for `after`."""
+def order(ticket: Placed) -> float:
+    """Where a ticket stands in its column: the least first. A closed state's has the last closed first."""
     if ticket.state in CLOSED and ticket.closed_at is not None:
-        return f"{ticket.closed_at.timestamp():.6f}:{ticket.id}"
-    return f"{ticket.position!r}:{ticket.id}"
+        return -ticket.closed_at.timestamp()
+    return ticket.position
+
+
+def mark(ticket: Placed) -> str:
+    """The ticket's place in its column, for `after`. The place stays also when the ticket leaves it."""
+    return f"{order(ticket)!r}:{ticket.key}"
 
 
 def conditions(db: Session, looked_for: Wanted) -> ColumnElement[bool]:
@@ -232,16 +258,16 @@ def _labels(db: Session) -> Any:
 
 
 def _behind(after: str, closed: bool) -> ColumnElement[bool]:
-    place, _, number = after.partition(":")
+    place, _, key = after.partition(":")
     try:
-        at, row = float(place), int(number)
-    except ValueError as error:
+        # As `order` has it. A double holds a time of this age to a quarter of a microsecond, so it comes back as it was.
+        at = datetime.fromtimestamp(-float(place), UTC) if closed else float(place)
+    except (ValueError, OverflowError, OSError) as error:
         raise Invalid(f"{after[:40]!r} is no place in a column", "open the board anew", "after") from error
-    if not closed:
-        return or_(col(Ticket.position) > at, and_(col(Ticket.position) == at, col(Ticket.id) > row))
-    # A time is kept to the microsecond, and compared as the row has it: the row itself is the mark.
-    own = select(Ticket.closed_at).where(Ticket.id == row).scalar_subquery()
-    return or_(col(Ticket.closed_at) < own, and_(col(Ticket.closed_at) == own, col(Ticket.id) < row))
+    row = select(Ticket.id).where(Ticket.key == key).scalar_subquery()
+    if closed:
+        return or_(col(Ticket.closed_at) < at, and_(col(Ticket.closed_at) == at, col(Ticket.id) < row))
+    return or_(col(Ticket.position) > at, and_(col(Ticket.position) == at, col(Ticket.id) > row))
 
 
 _CONDITIONS: dict[str, Any] = {

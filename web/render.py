@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse
 
 from adapters.decode import plain
 from dispatcher.errors import NotFound
+from dispatcher.search import order
 from dispatcher.states import TICKET_STATES
 from web import inert, shell
 from web.ansi import pieces
@@ -143,7 +144,7 @@ def _make_environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters.update(output=output, span=span, count=count, when=when, ago=ago, pretty=pretty)
+    environment.filters.update(output=output, span=span, count=count, when=when, ago=ago, pretty=pretty, order=order)
     environment.filters.update(markdown=markdown_filter, coloured=coloured)
     environment.globals.update(me=me, here=shell.here, waiting=shell.waiting, state_words=STATE_WORDS)
     environment.globals.update(static=static, modules=modules)

@@ -163,10 +163,10 @@ class Feed:
             while not self._closing.is_set():
                 grown = self._grown
                 batch, cursor = await self._after(cursor, ticket_id)
-                for event in batch:
-                    if event.private and not private:
-                        continue
-                    yield event.named if form == "named" else event.live if form == "live" else event.plain
+                seen = [event for event in batch if private or not event.private]
+                if seen:
+                    # In one piece: each is a call to the system, and wakes the browser, for every client.
+                    yield b"".join(getattr(event, form) for event in seen)
                 if cursor >= self.head and not batch:
                     try:
                         await asyncio.wait_for(grown.wait(), HEARTBEAT_SECONDS)

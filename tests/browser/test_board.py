@@ -195,7 +195,7 @@ async def test_not_every_browser_asks_for_more_in_the_moment_that_cards_leave(we
     await ready(page)
     cards = page.locator("#part-backlog .card")
     await expect(cards).to_have_count(COLUMN)
-    gone = 10
+    gone = 3
     with web.database.transaction() as db:
         for key in keys[:gone]:
             cases.cancel(db, cases.get_ticket(db, key))
@@ -205,6 +205,34 @@ async def test_not_every_browser_asks_for_more_in_the_moment_that_cards_leave(we
     await expect(page.locator(".more")).not_to_be_in_viewport()
     await page.locator("#part-backlog .cards").evaluate("(list) => { list.scrollTop = 10; }")
     await stands(page, "backlog", *keys[gone:])
+
+
+async def test_what_has_grown_long_is_let_go_far_below_what_is_seen(web: Web, page: Page) -> None:
+    many(web, 200)
+    await ready(page)
+    column, cards = page.locator("#part-backlog .cards"), page.locator("#part-backlog .card")
+    for times in (2, 3, 4):
+        await column.evaluate("(list) => { list.scrollTop = list.scrollHeight; }")
+        await expect(cards).to_have_count(times * COLUMN)
+    keys = [f"WEB-{number}" for number in range(2, 201, 2)]
+    await page.wait_for_timeout(1500)
+    await stands(page, "backlog", *keys[: 4 * COLUMN])  # the reader is there
+    await page.locator(f"#card-{keys[3 * COLUMN + 1]} .pick").check()
+    await column.evaluate("(list) => { list.scrollTop = 0; }")
+    await stands(page, "backlog", *keys[: 3 * COLUMN + 2])  # what is chosen stays
+    await page.keyboard.press("Escape")
+    await page.locator(f"#card-{keys[0]} .card-title").focus()
+    await expect(cards).to_have_count(2 * COLUMN)
+    with web.database.transaction() as db:
+        cases.cancel(db, cases.get_ticket(db, keys[2 * COLUMN - 1]))  # the card behind which it goes on
+    await expect(cards).to_have_count(2 * COLUMN - 1)
+    del keys[2 * COLUMN - 1]
+    for _ in range(len(keys) // COLUMN - 1):
+        await column.evaluate("(list) => { list.scrollTop = list.scrollHeight; }")
+        await page.wait_for_timeout(150)
+    await column.evaluate("(list) => { list.scrollTop = list.scrollHeight; }")
+    await expect(page.locator("#part-backlog .more")).to_have_count(0)
+    assert await cards.evaluate_all("(all) => all.map((card) => card.dataset.key)") == keys
 
 
 async def test_a_phone_shows_one_column_at_a_time(web: Web, page: Page) -> None:

@@ -147,5 +147,10 @@ def test_a_column_is_read_page_by_page_while_tickets_come_and_go(board: Board) -
         first = search.tickets(db, parse(""), state="cancelled", limit=2)
         rest = search.tickets(db, parse(""), state="cancelled", after=search.mark(first[-1]))
         assert [row.key for row in (*first, *rest)] == ["WEB-7", "WEB-6", "WEB-4", "WEB-2"]
-        with pytest.raises(Invalid, match="no place in a column"):
-            search.tickets(db, parse(""), state="backlog", after="x")
+        for state, after in (("backlog", "x"), ("cancelled", "x:WEB-1"), ("cancelled", "-1e300:WEB-1")):
+            with pytest.raises(Invalid, match="no place in a column"):
+                search.tickets(db, parse(""), state=state, after=after)
+        mark = search.mark(first[0])
+    with board.database.transaction() as db:
+        cases.reopen(db, cases.get_ticket(db, "WEB-7"))  # it left the column, and its place is still one
+        assert [row.key for row in search.tickets(db, parse(""), state="cancelled", after=mark)] == ["WEB-6", "WEB-4", "WEB-2"]

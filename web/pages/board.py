@@ -24,7 +24,7 @@ __all__ = ["filter_of", "router", "show_board"]
 
 router = APIRouter()
 
-COLUMN = 20
+COLUMN = 12
 """Tickets of one column that are sent at first, and with each page more."""
 MOST = 400
 """Tickets of one column that a refreshed board gets again at most."""

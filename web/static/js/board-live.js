@@ -1,12 +1,13 @@
 // The board, kept as it is on the server: each entry of the feed brings its ticket's card and the counts. Where the filter wants
 // more than a project, only the server knows what matches: then the columns are fetched again, once for what comes together.
-import { cardOf, columnOf, columns, filterQuery, fragment, get, put, refreshed } from "./board-parts.js";
+import { cardOf, columnOf, columns, filterQuery, fragment, get, inHand, put, refreshed } from "./board-parts.js";
 import { status } from "./live.js";
-import { keeping, typedIn } from "./refresh.js";
+import { keeping } from "./refresh.js";
 import { everySecond } from "./time.js";
 
 const GATHER_MS = 120;
 const FRESH_MS = 900;
+const LONGEST_FRESH_MS = 5000;
 const WHOLE = ["board.renumbered", "project.removed", "project.edited"];
 let held = null; // entries that wait for the end of a drag
 let newest = 0; // of the entries that are shown
@@ -42,18 +43,20 @@ function insert(list, card) {
   return true;
 }
 
-// What has come to its column is marked for a moment, also while it is drawn anew.
+// What has come to its column is marked for a moment, also while it is drawn anew. A mark is taken off with the next card that
+// comes, so that it costs no drawing of its own; where none comes, after some seconds.
 const fresh = new Map(); // key -> since when
-everySecond(() => {
+
+function unmark(age) {
   for (const [key, since] of fresh) {
-    if (Date.now() - since < FRESH_MS) continue;
+    if (Date.now() - since < age) continue;
     fresh.delete(key);
     cardOf(key)?.classList.remove("fresh");
   }
-});
+}
+everySecond(() => unmark(LONGEST_FRESH_MS));
 
 const made = (html) => fragment(html).querySelector(".card");
-const inHand = (card) => card.matches(":hover, :focus-within") || [...card.querySelectorAll("form")].some(typedIn);
 
 async function show(entry) {
   const old = cardOf(entry.ticket);
@@ -69,6 +72,7 @@ async function show(entry) {
     card = made(entry.card);
     old?.remove();
   }
+  unmark(FRESH_MS);
   if (moved) fresh.set(entry.ticket, Date.now());
   card.classList.toggle("fresh", fresh.has(entry.ticket));
   if (!insert(list, card)) { card.remove(); return; }

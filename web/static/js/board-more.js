@@ -1,9 +1,13 @@
 // Long columns: the next page comes when its link is about to be seen. Where nobody scrolled, and cards only left the column, it
-// comes a little later, each browser in its own time: else all that show the board would ask for it in the same moment.
-import { cardOf, columns, filterQuery, fragment, get, refreshed } from "./board-parts.js";
+// comes a little later, each browser in its own time: else all that show the board would ask for it in the same moment. And what
+// has grown long in a board that stays open is let go again far below what is seen.
+import { cardOf, columns, filterQuery, fragment, get, inHand, refreshed } from "./board-parts.js";
+import { everySecond } from "./time.js";
 
-const AHEAD = "1000px 0px";
+const AHEAD = "500px 0px";
 const PATIENCE_MS = 2500;
+const LONG = 36; // cards of a column, of which the last ones are let go
+const KEPT = 24;
 const waiting = new Set();
 const later = new Map(); // link -> timer
 
@@ -75,6 +79,23 @@ function watch() {
   }
   for (const item of later.keys()) if (!item.isConnected) forget(item);
 }
+
+function trim(list) {
+  const cards = [...list.querySelectorAll(":scope > .card")];
+  if (cards.length <= LONG || waiting.has(list)) return;
+  const far = innerHeight * 2;
+  const near = cards.findLastIndex((card) => inHand(card) || card.classList.contains("picked") || card.getBoundingClientRect().top < far);
+  const last = cards[Math.max(near, KEPT - 1)];
+  if (!last.nextElementSibling?.matches(".card")) return;
+  const { column } = list.closest("[data-column]").dataset;
+  const more = list.querySelector(":scope > .more") || fragment(`<li class="more"><a class="button small" id="more-${column}">Show more</a></li>`).firstChild;
+  more.dataset.more = `${last.dataset.order}:${last.dataset.key}`; // a place, as the server writes it
+  more.firstChild.href = `/?${filterQuery({ column, after: more.dataset.more })}`;
+  while (last.nextElementSibling) last.nextElementSibling.remove();
+  list.append(more);
+  watch();
+}
+everySecond(() => { for (const list of columns().querySelectorAll(".cards")) trim(list); });
 
 document.addEventListener("click", (event) => {
   const item = event.target.closest?.(".more");

@@ -1,4 +1,6 @@
 // What the board's modules share: its elements, its address, and a fetch of one of its parts.
+import { typedIn } from "./refresh.js";
+
 const root = document.getElementById("board");
 const table = JSON.parse(root.dataset.moves);
 
@@ -6,6 +8,7 @@ export const columns = () => document.getElementById("part-columns");
 export const columnOf = (state) => columns().querySelector(`[data-column="${CSS.escape(state)}"]`);
 export const cardOf = (key) => document.getElementById(`card-${key}`);
 export const cardsOf = (state) => [...(columnOf(state)?.querySelectorAll(".card") || [])];
+export const inHand = (card) => card.matches(":hover, :focus-within") || [...card.querySelectorAll("form")].some(typedIn);
 export const mayAct = () => document.body.dataset.role !== "viewer";
 
 // What dropping a ticket of the one state in the column of the other does: { says, needs, label }, or { refused }.

@@ -27,6 +27,8 @@ let kept = [];
 let floor = 0; // every entry after it that there was is kept
 let held = null; // entries that came while those before them are asked for
 let asking = 0;
+let followed = true; // whether any tab hears what is told: else nothing need go through the browser
+let hails = 0;
 
 const fire = (name, detail) => document.dispatchEvent(new CustomEvent(name, { detail }));
 const tell = (message) => channel?.postMessage(message);
@@ -96,7 +98,7 @@ function open() {
     if (entry.id <= cursor) return;
     kept.push(entry);
     if (kept.length > MOST_KEPT) floor = kept.shift().id;
-    tell({ entry, after: cursor });
+    if (followed) tell({ entry, after: cursor });
     take(entry);
   };
 }
@@ -116,6 +118,15 @@ function lead() {
   floor = cursor;
   kept = [];
   open();
+  attended();
+}
+
+// Each tab that follows waits for the lock, and says hello when it comes.
+async function attended() {
+  followed = true;
+  const before = hails;
+  const { pending } = await navigator.locks.query();
+  if (hails === before) followed = pending.some(({ name }) => name === NAME);
 }
 
 function follow() {
@@ -161,6 +172,8 @@ function heard(message) {
 }
 
 function answer({ hello: to, since: from }) {
+  hails += 1;
+  followed = true;
   const behind = from < floor;
   const entries = behind ? [] : kept.filter((entry) => entry.id > from);
   tell({ to, behind, entries, at: cursor, status: state, since });
