@@ -34,6 +34,10 @@ _PROGRAMS = ["workers.main", "web.main", "dispatcher.commands.up", "dispatcher.e
 _CONTEXT.set_forkserver_preload(["tests.processes", *_PROGRAMS])
 
 
+PROGRAM = Path(sys.executable).with_name("dispatcher")
+"""The command that users have."""
+
+
 @dataclass
 class Started:
     """One of them."""
@@ -97,7 +101,9 @@ def started(what: str, settings: Settings, *, at: str = "", **changed: object) -
         assert code is not None, f"it did not end when it was asked to\n{log.read_text(errors='replace')[-4000:]}"
 
 
-def command(program: Path, arguments: list[str], env: dict[str, str], stdin: str, seconds: float) -> tuple[int, str, str]:
+def command(
+    arguments: list[str], env: dict[str, str], *, stdin: str = "", seconds: float = 90, cwd: Path | None = None
+) -> tuple[int, str, str]:
     """Run one command line of the `dispatcher` program to its end: its status, and what it printed on both streams.
 
     Raises `TimeoutExpired`.
@@ -105,7 +111,7 @@ def command(program: Path, arguments: list[str], env: dict[str, str], stdin: str
     with tempfile.TemporaryDirectory() as folder:
         streams = [Path(folder) / name for name in ("stdin", "stdout", "stderr")]
         streams[0].write_text(stdin)
-        process = _CONTEXT.Process(target=_be_command, args=([str(program), *arguments], env, Path.cwd(), streams))
+        process = _CONTEXT.Process(target=_be_command, args=([str(PROGRAM), *arguments], env, cwd or Path.cwd(), streams))
         process.start()
         process.join(seconds)
         code = process.exitcode

@@ -6,16 +6,14 @@ import json
 import os
 import pty
 import subprocess
-import sys
 import termios
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.processes import command
+from tests.processes import PROGRAM, command
 
-PROGRAM = Path(sys.executable).with_name("dispatcher")
 SECONDS = 90
 
 
@@ -48,7 +46,7 @@ class Cli:
         """Run it, its streams files; forked, and not started, where it only asks and tells."""
         words = [str(argument) for argument in arguments]
         if words[:1] not in (["demo"], ["up"]):
-            return Ended(*command(PROGRAM, words, self.environment(), stdin or "", seconds))
+            return Ended(*command(words, self.environment(), stdin=stdin or "", seconds=seconds))
         done = subprocess.run(
             [PROGRAM, *words],
             env=self.environment(),
