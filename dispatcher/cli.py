@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from adapters.base import AdapterError
@@ -92,17 +92,17 @@ def main() -> None:
 
 
 @cache
-def program() -> TyperGroup:
-    """All commands; their parameters are read from the functions once in a process."""
-    command = get_command(app)
-    assert isinstance(command, TyperGroup)
+def program(made_of: typer.Typer) -> TyperCommand | TyperGroup:
+    """All its commands; their parameters are read from the functions once in a process."""
+    command = get_command(made_of)
+    assert isinstance(command, TyperCommand | TyperGroup)
     return command
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and give the exit status."""
     try:
-        ended = program().main(list(arguments), prog_name="dispatcher", standalone_mode=False)
+        ended = program(app).main(list(arguments), prog_name="dispatcher", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output has gone, as in `| head`: nothing more may be written, not even at the end.

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio._backends._asyncio  # noqa: F401  (found by its name at the first use, a tenth of a second)
 from sqlmodel import select
 
-from dispatcher.cli import program
+from dispatcher.cli import app, program
 from dispatcher.db import Database
 from dispatcher.models import User
 from dispatcher.settings import Settings
@@ -20,7 +20,7 @@ from tests.webbing import operations
 from web.app import create_app
 
 with tempfile.TemporaryDirectory() as folder:
-    program()
+    program(app)
     settings = Settings(home=Path(folder), database_url="")
     list(operations(create_app(settings).routes))
     database = Database(settings.database)
