@@ -11,11 +11,13 @@ import sys
 import traceback
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from adapters.base import AdapterError
@@ -89,10 +91,18 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
+@cache
+def program(made_of: typer.Typer) -> TyperCommand | TyperGroup:
+    """All its commands; their parameters are read from the functions once in a process."""
+    command = get_command(made_of)
+    assert isinstance(command, TyperCommand | TyperGroup)
+    return command
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and give the exit status."""
     try:
-        ended = get_command(app).main(list(arguments), prog_name="dispatcher", standalone_mode=False)
+        ended = program(app).main(list(arguments), prog_name="dispatcher", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output has gone, as in `| head`: nothing more may be written, not even at the end.

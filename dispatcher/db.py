@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, insert, inspect, text
@@ -20,6 +19,9 @@ from sqlmodel import Session, SQLModel
 from dispatcher.crashing import point
 from dispatcher.errors import DatabaseDown, Invalid
 from dispatcher.models import User, utcnow
+
+if TYPE_CHECKING:  # SQLite needs none of it, and it takes a twentieth of the start of a command
+    import psycopg
 
 AfterCommit = Callable[[list[int], int], None]
 """Called after a commit with the runs to ring for, and the cursor of the newest activity (0 for none)."""

@@ -18,6 +18,7 @@ from tests import sandboxes, templates
 from tests.board import Board
 from tests.gitting import begin_repository
 from tests.guarantees import pytest_runtest_setup, pytest_terminal_summary
+from tests.lending import Databases
 from tests.servers import postgres
 
 __all__ = ["pytest_runtest_setup", "pytest_terminal_summary"]
@@ -86,18 +87,24 @@ def postgres_server() -> Iterator[str]:
         yield folder
 
 
+@pytest.fixture(scope="session")
+def databases(postgres_server: str) -> Databases:
+    """Its databases at the newest schema."""
+    return Databases(postgres_server)
+
+
 @pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    """A fresh PostgreSQL database at the newest schema."""
-    with _created(postgres_server, templates.NAME) as url:
+def postgres_url(databases: Databases) -> Iterator[str]:
+    """A PostgreSQL database at the newest schema, like a new one."""
+    with databases.lent() as url:
         yield url
 
 
 @contextmanager
-def _created(server: str, template: str) -> Iterator[str]:
+def _created(server: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(host=server, user="postgres", dbname="postgres", autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE {template}')
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE template1')
         yield f"postgresql+psycopg://postgres@/{name}?host={server}"
         admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
@@ -116,7 +123,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'empty.db'}"
         return
-    with _created(request.getfixturevalue("postgres_server"), "template1") as url:
+    with _created(request.getfixturevalue("postgres_server")) as url:
         yield url
 
 

@@ -31,7 +31,11 @@ from tests.fake import Fake
 _CONTEXT = multiprocessing.get_context("forkserver")
 _numbers = itertools.count(1)
 _PROGRAMS = ["workers.main", "web.main", "dispatcher.commands.up", "dispatcher.entry", "dispatcher.cli", "dispatcher.client"]
-_CONTEXT.set_forkserver_preload(["tests.processes", *_PROGRAMS])
+_CONTEXT.set_forkserver_preload(["tests.processes", *_PROGRAMS, "tests.warm"])
+
+
+PROGRAM = Path(sys.executable).with_name("dispatcher")
+"""The command that users have."""
 
 
 @dataclass
@@ -79,7 +83,21 @@ def started(what: str, settings: Settings, *, at: str = "", **changed: object) -
     env |= {crashing.VARIABLE: at} if at else {}
     log = settings.home / f"{what}-{next(_numbers)}.log"
     log.touch()
-    process = _CONTEXT.Process(target=_be, args=(what, env, log), name=what)
+    with _started(_be, (what, env, log), log) as made:
+        yield made
+
+
+@contextmanager
+def going(arguments: list[str], env: dict[str, str], folder: Path) -> Iterator[Started]:
+    """The `dispatcher` program with a command that goes on until it is asked to end; its streams are files in that folder."""
+    streams = _streams(folder)
+    with _started(_be_command, ([str(PROGRAM), *arguments], env, Path.cwd(), streams), streams[1]) as made:
+        yield made
+
+
+@contextmanager
+def _started(target: Callable[..., None], args: tuple[object, ...], log: Path) -> Iterator[Started]:
+    process = _CONTEXT.Process(target=target, args=args)
     process.start()
     made = Started(process, log)
     try:
@@ -94,18 +112,19 @@ def started(what: str, settings: Settings, *, at: str = "", **changed: object) -
         if code is None:
             made.kill()
         process.close()
-        assert code is not None, f"it did not end when it was asked to\n{log.read_text(errors='replace')[-4000:]}"
+        assert code is not None, f"it did not end when it was asked to\n{made.said()}"
 
 
-def command(program: Path, arguments: list[str], env: dict[str, str], stdin: str, seconds: float) -> tuple[int, str, str]:
+def command(
+    arguments: list[str], env: dict[str, str], *, stdin: str = "", seconds: float = 90, cwd: Path | None = None
+) -> tuple[int, str, str]:
     """Run one command line of the `dispatcher` program to its end: its status, and what it printed on both streams.
 
     Raises `TimeoutExpired`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        streams = [Path(folder) / name for name in ("stdin", "stdout", "stderr")]
-        streams[0].write_text(stdin)
-        process = _CONTEXT.Process(target=_be_command, args=([str(program), *arguments], env, Path.cwd(), streams))
+        streams = _streams(Path(folder), stdin)
+        process = _CONTEXT.Process(target=_be_command, args=([str(PROGRAM), *arguments], env, cwd or Path.cwd(), streams))
         process.start()
         process.join(seconds)
         code = process.exitcode
@@ -115,6 +134,13 @@ def command(program: Path, arguments: list[str], env: dict[str, str], stdin: str
             raise subprocess.TimeoutExpired(arguments, seconds)
         process.close()
         return code, *(stream.read_text() for stream in streams[1:])
+
+
+def _streams(folder: Path, stdin: str = "") -> list[Path]:
+    streams = [folder / name for name in ("stdin", "stdout", "stderr")]
+    for stream, text in zip(streams, (stdin, "", ""), strict=True):
+        stream.write_text(text)
+    return streams
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30, told: Callable[[], object] = str) -> None:

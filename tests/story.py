@@ -17,6 +17,7 @@ import httpx
 
 from dispatcher.demo.scripted import Edit, ScriptedEndpoint, Step
 from tests.conftest import GIT, HARNESSES
+from tests.processes import command
 
 NAMES = ("opencode", "aider", "goose")
 COMMAND = [sys.executable, "-m", "dispatcher.cli"]
@@ -49,11 +50,9 @@ class Site:
 
     def cli(self, *args: str, code: int = 0, stdin: str = "") -> str:
         """Run a command that ends with this status; what it printed."""
-        done = subprocess.run(
-            [*COMMAND, *args], env=self.env, input=stdin, capture_output=True, text=True, timeout=150, cwd=self.home
-        )
-        assert done.returncode == code, f"{args}: exit {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.log()}"
-        return done.stdout
+        status, out, err = command(list(args), self.env, stdin=stdin, seconds=150, cwd=self.home)
+        assert status == code, f"{args}: exit {status}\n{out}\n{err}\n{self.log()}"
+        return out
 
     def json(self, *args: str) -> Any:
         """What a command prints with --json."""
@@ -118,8 +117,8 @@ def standing(home: Path, repository: Path, **settings: str) -> Iterator[Site]:
     for name, text in {"calc.py": CODE, "test_calc.py": TEST, ".gitignore": "__pycache__/\n"}.items():
         (repository / name).write_text(text)
     env = os.environ | GIT
-    for command in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "Begin"]):
-        subprocess.run(["git", *command], cwd=repository, check=True, env=env)
+    for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "Begin"]):
+        subprocess.run(["git", *words], cwd=repository, check=True, env=env)
     env |= {
         "HOME": str(home),
         "DISPATCHER_HOME": str(home),

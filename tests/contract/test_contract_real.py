@@ -11,7 +11,7 @@ import pytest
 from adapters import HARNESSES, harness
 from adapters.base import Probe
 from adapters.session import Item, Session
-from dispatcher.demo.scripted import Edit, Repeat, Run, Say, ScriptedEndpoint, Stall, Status, Step, Together
+from dispatcher.demo.scripted import Edit, Repeat, Run, Say, ScriptedEndpoint, Stall, Status, Step, Together, Write
 from dispatcher.harnesses import version_output
 from tests.contract.driver import Bench, Ran
 
@@ -58,15 +58,16 @@ def ends(ran: Ran) -> tuple[str, str]:
 
 async def test_a_bug_is_fixed(bench: Bench) -> None:
     assert probe(bench).tested
-    steps: tuple[Step, ...] = (Run("cat calc.py"), Together.of(Say("I see it."), FIX), Say("The bug is fixed."))
+    new = Write("ops/sub.py", "def sub(a, b):\n    return a - b\n")
+    steps: tuple[Step, ...] = (Run("cat calc.py"), Together.of(Say("I see it."), new, FIX), Say("The bug is fixed."))
     ran = await bench.run(*steps, prompt=PROMPT)
     assert ends(ran) == (bench.adapter.name, "done"), ran
     assert ran.exit == 0
     assert (bench.task.worktree / "calc.py").read_text() == f"def add(a, b):\n{RIGHT}\n"
-    assert_left_alone(bench, "calc.py")
+    assert_left_alone(bench, "calc.py", "ops/sub.py")
     assert [(item.text or "").strip() for item in ran.session.items if item.kind == "user"] == [PROMPT.strip()]
-    (edit,) = [item for item in ran.session.items if item.kind == "tool_call" and item.tool_kind == "edit"]
-    assert edit.status == "completed"
+    edits = [item for item in ran.session.items if item.kind == "tool_call" and item.tool_kind == "edit"]
+    assert [edit.status for edit in edits] == ["completed"] * 2
     assert said(ran)[0] == "I see it."
     assert "The bug is fixed." in "".join(item.text or "" for item in ran.session.items if item.kind == "assistant")
     assert_counted(bench, ran.session)
@@ -76,6 +77,11 @@ async def test_a_bug_is_fixed(bench: Bench) -> None:
         assert (request.body.get("model"), request.headers["authorization"]) == ("scripted", "Bearer run-token-1234")
     assert PROMPT.strip() in bench.endpoint.completions[0].text("user")
     assert [row.native_id for row in bench.adapter.sessions(bench.home) if not row.parent] == [ran.session.native_id]
+
+
+def endings(session: Session) -> int:
+    """How many times the session says of itself that a run came to its end (of the three, Aider's does)."""
+    return len([item for item in session.items if item.code == "exit"])
 
 
 def tells(items: list[Item]) -> bool:
@@ -92,7 +98,8 @@ async def test_asked_answered_stopped_and_resumed(bench: Bench) -> None:
     """The first edit after the answer does not fit the file; while the model thinks about that, the run is stopped."""
     asked = await bench.run(Say("There are two ways.\n\nShall add() take floating-point numbers as well?"), prompt=PROMPT)
     assert ends(asked) == (bench.adapter.name, "question"), asked
-    assert "floating-point" in asked.outcome.text
+    assert asked.exit == 0
+    assert asked.outcome.text.endswith("Shall add() take floating-point numbers as well?")
     assert_left_alone(bench)
 
     live, session = probe(bench).live, asked.session.native_id
@@ -108,6 +115,7 @@ async def test_asked_answered_stopped_and_resumed(bench: Bench) -> None:
     assert ends(stopped) == (bench.adapter.name, "stopped"), stopped
     assert stopped.session.native_id == asked.session.native_id
     assert "A first try." in said(stopped)
+    assert endings(stopped.session) == endings(asked.session), "it did not come to its end"
     assert not [item for item in stopped.live if "two ways" in (item.text or "")], "that is of the turn before"
     request = bench.endpoint.completions[1].text()
     for words in ("add() in calc.py subtracts", "floating-point numbers", "the answer"):
@@ -121,9 +129,12 @@ async def test_asked_answered_stopped_and_resumed(bench: Bench) -> None:
     assert said(ended)[0] == "There are two ways."
     assert_counted(bench, ended.session)
     assert_left_alone(bench, "calc.py")
+    assert (bench.task.worktree / "calc.py").read_text() == f"def add(a, b):\n{RIGHT}\n"
 
 
 async def test_a_wrong_key_is_told(bench: Bench) -> None:
     ran = await bench.run(Repeat(Status(401)))
     assert ends(ran) == (bench.adapter.name, "endpoint_auth"), ran
+    assert ran.exit == (0 if bench.adapter.name == "aider" else 1), "Aider's exit status says nothing"
+    assert len([item for item in ran.session.items if item.kind == "error"]) == 1, "an error is told once"
     assert_left_alone(bench)

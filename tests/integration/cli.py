@@ -6,16 +6,17 @@ import json
 import os
 import pty
 import subprocess
-import sys
+import tempfile
 import termios
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.processes import command
+from tests.processes import PROGRAM, command, going, wait_until
 
-PROGRAM = Path(sys.executable).with_name("dispatcher")
 SECONDS = 90
 
 
@@ -34,6 +35,14 @@ class Ended:
 
 
 @dataclass
+class Serving:
+    """A web app: its address, and what it said on stderr once it has ended."""
+
+    url: str
+    errors: str = ""
+
+
+@dataclass
 class Cli:
     """The program for one data folder, `env` beside the test's own environment."""
 
@@ -48,7 +57,7 @@ class Cli:
         """Run it, its streams files; forked, and not started, where it only asks and tells."""
         words = [str(argument) for argument in arguments]
         if words[:1] not in (["demo"], ["up"]):
-            return Ended(*command(PROGRAM, words, self.environment(), stdin or "", seconds))
+            return Ended(*command(words, self.environment(), stdin=stdin or "", seconds=seconds))
         done = subprocess.run(
             [PROGRAM, *words],
             env=self.environment(),
@@ -81,6 +90,18 @@ class Cli:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    @contextmanager
+    def serving(self, *options: str) -> Iterator[Serving]:
+        """The web app alone, on a port of its own, for as long as the context lasts; forked."""
+        with tempfile.TemporaryDirectory() as folder:
+            with going(["web", "--port", "0", *options], self.environment(), Path(folder)) as process:
+                wait_until(lambda: "\n" in process.said() or not process.alive, told=process.said)
+                line = process.said().splitlines()[0]
+                assert line.startswith("listening at http://127.0.0.1:"), line
+                served = Serving(line.rpartition(" ")[2])
+                yield served
+            served.errors = (Path(folder) / "stderr").read_text()
 
     def on_terminal(self, *arguments: str | Path, answers: dict[str, str] | None = None) -> tuple[int, str]:
         """Run it on a terminal: status, and all that the terminal was sent. `answers` are typed at their hidden prompts."""

@@ -52,15 +52,10 @@ class Here:
     @contextmanager
     def running(self, folder: Path | None = None, *options: str) -> Iterator[str]:
         """The web app alone; gives its address."""
-        process = Cli(folder or self.folder, self.env).start("web", "--port", "0", *options)
-        assert process.stdout is not None
-        try:
-            url = process.stdout.readline().rpartition(" ")[2].strip()
-            assert asked(url, "/status").status_code == 401  # it answers now
-            yield url
-        finally:
-            process.terminate()
-            _, self.errors = process.communicate(timeout=60)
+        with Cli(folder or self.folder, self.env).serving(*options) as served:
+            assert asked(served.url, "/status").status_code == 401  # it answers now
+            yield served.url
+        self.errors = served.errors
 
 
 @pytest.fixture

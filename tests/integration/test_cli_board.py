@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,7 +20,7 @@ def cli(home: Path) -> Cli:
 @pytest.fixture
 def board(cli: Cli, repository: Path) -> Iterator[Cli]:
     """A project SHOP with an agent, and a web app that runs; no worker."""
-    with _web(cli):
+    with cli.serving():
         _fill(cli, repository)
         yield cli
 
@@ -36,26 +34,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     for command in (["init", "-q", "-b", "main"], ["commit", "-q", "--allow-empty", "-m", "Begin"]):
         subprocess.run(["git", *command], cwd=shop, check=True)
     cli = Cli(folder / "data", {"HOME": str(folder)})
-    with _web(cli):
+    with cli.serving():
         _fill(cli, shop)
         cli.ok("ticket", "new", "Fix it", "--project", "SHOP")
         yield cli
-
-
-@contextmanager
-def _web(cli: Cli) -> Iterator[None]:
-    """The web app, for as long as the context lasts."""
-    web = cli.start("web", "--port", "0")
-    assert web.stdout is not None
-    try:
-        assert web.stdout.readline().startswith("listening at http://127.0.0.1:")
-        while not (cli.data_folder / "server.json").exists():
-            assert web.poll() is None
-            time.sleep(0.02)
-        yield
-    finally:
-        web.terminate()
-        web.communicate(timeout=30)
 
 
 def _fill(cli: Cli, repository: Path) -> None:

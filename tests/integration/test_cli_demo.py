@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from tests.conftest import HARNESSES
 from tests.integration.cli import Cli
+from tests.story import NAMES
 
 
 @pytest.fixture
@@ -19,19 +21,21 @@ def cli(home: Path) -> Cli:
 
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.parametrize("harness", ["aider", "goose", "opencode"])
-def test_demo_ends_in_review_with_green_tests(
-    cli: Cli, home: Path, harness: str, harness_binary: Callable[[str], Path]
-) -> None:
-    harness_binary(harness)
-    ended = cli.run("demo", "--home", home / "demo", "--harness", harness, seconds=170)
+def test_demo_ends_in_review_with_green_tests(cli: Cli, home: Path, harness_binary: Callable[[str], Path]) -> None:
+    for name in NAMES:
+        harness_binary(name)
+    ended = cli.run("demo", "--home", home / "demo", "--harness", "all", seconds=170)
     assert ended.status == 0, ended.out + ended.err
-    lines = ended.out.splitlines()
-    assert "is a script" in lines[0]
-    assert any(line.startswith("The board is at http://127.0.0.1:") for line in lines)
-    assert "+        total += int(amount) * UNITS[unit]" in lines
-    assert any(line.startswith("DEMO-1 is in review (1 file, +1 -1") for line in lines)
-    assert lines[-1] == "OK"
+    first, *tickets = re.split(r"^(?=DEMO-\d  )", ended.out, flags=re.MULTILINE)
+    assert "is a script" in first.splitlines()[0]
+    assert any(line.startswith("The board is at http://127.0.0.1:") for line in first.splitlines())
+    assert len(tickets) == len(NAMES)
+    for number, (told, name) in enumerate(zip(tickets, NAMES, strict=True), 1):
+        lines = told.strip().splitlines()
+        assert lines[1].startswith(f"assigned to {name}-agent: ")
+        assert "+        total += int(amount) * UNITS[unit]" in lines, name
+        assert any(line.startswith(f"DEMO-{number} is in review (1 file, +1 -1") for line in lines), name
+        assert lines[-1] == "OK", name
     assert "\x1b" not in ended.out + ended.err
     assert not (home / "demo" / "data" / "server.json").exists()
     assert not cli.data_folder.exists()

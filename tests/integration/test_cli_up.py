@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import select
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,20 +16,12 @@ import psutil
 import pytest
 
 from tests.integration.cli import Cli
-
-START_SECONDS = 60
+from tests.processes import wait_until
 
 
 @pytest.fixture
 def cli(home: Path) -> Cli:
     return Cli(home / "data", {})
-
-
-def _until(what: Callable[[], bool], seconds: float = START_SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @contextmanager
@@ -85,7 +77,7 @@ def test_nothing_outlives_an_up_that_is_killed(cli: Cli) -> None:
         family = _family(process)
         process.kill()
         process.wait(10)
-        _until(lambda: not [child for child in family if _lives(child)])
+        wait_until(lambda: not [child for child in family if _lives(child)])
     stale = json.loads((cli.data_folder / "server.json").read_text())
     assert stale["url"] == url
     assert cli.json("project", "list") == []
@@ -103,29 +95,31 @@ def test_asked_twice_it_ends_at_once_whatever_hangs(cli: Cli) -> None:
             assert process.poll() is None
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 128 + signal.SIGTERM
-        _until(lambda: not [child for child in family if _lives(child)])
+        wait_until(lambda: not [child for child in family if _lives(child)])
 
 
 def test_a_part_that_dies_is_started_again(cli: Cli) -> None:
     with _up(cli) as (process, url):
         web = next(child for child in _family(process) if "web" in child.cmdline())
         web.kill()
-        _until(lambda: any("web" in child.cmdline() for child in _family(process) if child.pid != web.pid))
-        _until(lambda: (cli.data_folder / "server.json").exists() and cli.run("project", "list").status == 0)
+        wait_until(lambda: any("web" in child.cmdline() for child in _family(process) if child.pid != web.pid), 60)
+        wait_until(lambda: (cli.data_folder / "server.json").exists() and cli.run("project", "list").status == 0, 60)
         assert json.loads((cli.data_folder / "server.json").read_text())["url"] == url
 
 
 def test_watch_follows_what_happens(cli: Cli, repository: Path) -> None:
-    with _up(cli):
+    with cli.serving():
         cli.ok("project", "add", repository, "--key", "SHOP")
         cli.ok("ticket", "new", "Before", "--project", "SHOP")
         watch = cli.start("watch", "--json")
         assert watch.stdout is not None and watch.stderr is not None
         try:
-            time.sleep(1.5)
-            cli.ok("ticket", "new", "After", "--project", "SHOP")
+            heard: list[object] = []
+            while not heard:  # nothing says when it has begun
+                cli.ok("ticket", "new", "After", "--project", "SHOP")
+                heard, _, _ = select.select([watch.stdout], [], [], 0.2)
             event = json.loads(watch.stdout.readline())
-            assert (event["kind"], event["ticket"]) == ("ticket.filed", "SHOP-2")
+            assert event["kind"] == "ticket.filed" and event["ticket"] != "SHOP-1"
             watch.send_signal(signal.SIGINT)
             assert watch.wait(10) == 130
             assert "Traceback" not in watch.stderr.read()
@@ -161,7 +155,7 @@ def test_web_and_worker_alone(cli: Cli) -> None:
         assert web.stdout is not None
         found = re.search(r"http://\S+", web.stdout.readline())
         assert found is not None
-        _until(lambda: "ok" in _worker_state(cli))
+        wait_until(lambda: "ok" in _worker_state(cli), 60)
         for process in (worker, web):
             process.send_signal(signal.SIGTERM)
             assert process.wait(40) == 0

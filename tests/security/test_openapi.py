@@ -4,6 +4,7 @@ and every answer is one that the description names, in the form that it gives (h
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -34,7 +35,17 @@ async def web(tmp_path: Path, repository: Path) -> AsyncIterator[Web]:
             yield web
 
 
-async def asked(web: Web, folder: Path, headers: dict[str, str], arguments: Sequence[str]) -> str:
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Schemathesis's own: it works out tables of Unicode once for this folder, and looks through all variables at each call."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path_factory.mktemp("home")),
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(tmp_path_factory.mktemp("hypothesis")),
+    }
+
+
+async def asked(web: Web, folder: Path, environment: dict[str, str], headers: dict[str, str], arguments: Sequence[str]) -> str:
     """What Schemathesis says at its end; fails with its report where it found a fault."""
     described = folder / "openapi.json"
     described.write_text((await web.client.get("/api/v1/openapi.json")).text)
@@ -43,7 +54,7 @@ async def asked(web: Web, folder: Path, headers: dict[str, str], arguments: Sequ
     argv += [part for path in LEFT_OUT for part in ("--exclude-path", path)]
     argv += ["--checks", CHECKS, "--generation-deterministic", "--continue-on-failure"]
     process = await asyncio.create_subprocess_exec(
-        *argv, *arguments, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *argv, *arguments, cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     try:
         printed, _ = await asyncio.wait_for(process.communicate(), 100)
@@ -55,16 +66,16 @@ async def asked(web: Web, folder: Path, headers: dict[str, str], arguments: Sequ
     return text
 
 
-async def test_an_administrator_finds_no_fault(web: Web, tmp_path: Path) -> None:
-    said = await asked(web, tmp_path, bearer(web.database), ["-n", "2", "--phases", "coverage,fuzzing"])
+async def test_an_administrator_finds_no_fault(web: Web, tmp_path: Path, environment: dict[str, str]) -> None:
+    said = await asked(web, tmp_path, environment, bearer(web.database), ["-n", "2", "--phases", "coverage,fuzzing"])
     assert "Tested: 91" in said and (await web.client.get("/api/v1/me")).status_code == 200, "it was heard to the end"
 
 
 @pytest.mark.parametrize("who", ["viewer", "nobody"])
-async def test_others_find_no_fault(web: Web, tmp_path: Path, who: str) -> None:
+async def test_others_find_no_fault(web: Web, tmp_path: Path, environment: dict[str, str], who: str) -> None:
     headers: dict[str, str] = {}
     if who == "viewer":
         with web.database.transaction() as db:
             access.add_user(db, "vera", "viewer")
         headers = bearer(web.database, "vera")
-    await asked(web, tmp_path, headers, ["-n", "1", "--phases", "fuzzing"])
+    await asked(web, tmp_path, environment, headers, ["-n", "1", "--phases", "fuzzing"])
