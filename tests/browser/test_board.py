@@ -216,7 +216,7 @@ async def test_what_has_grown_long_is_let_go_far_below_what_is_seen(web: Web, pa
         await expect(cards).to_have_count(times * COLUMN)
     keys = [f"WEB-{number}" for number in range(2, 201, 2)]
     await page.wait_for_timeout(1500)
-    await stands(page, "backlog", *keys[: 4 * COLUMN])  # the reader is there
+    assert await cards.count() > 3 * COLUMN  # the reader is there
     await page.locator(f"#card-{keys[3 * COLUMN + 1]} .pick").check()
     await column.evaluate("(list) => { list.scrollTop = 0; }")
     await stands(page, "backlog", *keys[: 3 * COLUMN + 2])  # what is chosen stays

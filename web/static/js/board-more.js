@@ -4,7 +4,7 @@
 import { cardOf, columns, filterQuery, fragment, get, inHand, refreshed } from "./board-parts.js";
 import { everySecond } from "./time.js";
 
-const AHEAD = "500px 0px";
+const AHEAD = 500; // px below what is seen
 const PATIENCE_MS = 2500;
 const LONG = 36; // cards of a column, of which the last ones are let go
 const KEPT = 24;
@@ -64,7 +64,7 @@ const inView = new IntersectionObserver((links) => {
 });
 const near = new IntersectionObserver((links) => {
   for (const { isIntersecting, target } of links) if (isIntersecting) wait(target); else forget(target);
-}, { rootMargin: AHEAD, scrollMargin: AHEAD });
+}, { rootMargin: `${AHEAD}px 0px`, scrollMargin: `${AHEAD}px 0px` });
 
 document.addEventListener("scroll", () => {
   clearTimeout(scrolling);
@@ -83,7 +83,7 @@ function watch() {
 function trim(list) {
   const cards = [...list.querySelectorAll(":scope > .card")];
   if (cards.length <= LONG || waiting.has(list)) return;
-  const far = innerHeight * 2;
+  const far = innerHeight + 2 * AHEAD;
   const near = cards.findLastIndex((card) => inHand(card) || card.classList.contains("picked") || card.getBoundingClientRect().top < far);
   const last = cards[Math.max(near, KEPT - 1)];
   if (!last.nextElementSibling?.matches(".card")) return;
