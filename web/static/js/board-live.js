@@ -76,7 +76,6 @@ async function show(entry) {
   if (moved) fresh.set(entry.ticket, Date.now());
   card.classList.toggle("fresh", fresh.has(entry.ticket));
   if (!insert(list, card)) { card.remove(); return; }
-  if (card !== old) htmx.process(card);
   if (focused) refocus(document.getElementById(focused) ? focused : `open-${entry.ticket}`);
   refreshed(card);
 }

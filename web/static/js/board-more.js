@@ -37,7 +37,6 @@ function append(list, item, rows, focused) {
     if (row.matches(".more")) next = row;
     else if (!cardOf(row.dataset.key)) {
       list.insertBefore(row, item);
-      htmx.process(row);
       first ??= row;
     }
   }

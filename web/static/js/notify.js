@@ -114,8 +114,9 @@ async function set(on) {
 
 document.addEventListener("change", ({ target }) => { if (target.matches("[data-notify]")) set(target.checked); });
 // Boxes that came with a part of the page; a setting is not read again for each card that is drawn.
-const later = () => { if (document.querySelector("[data-notify]:not([data-told])")) reflect(); };
-for (const event of ["htmx:after:swap", "refreshed"]) document.addEventListener(event, later);
+const later = (root) => { if (root.querySelector("[data-notify]:not([data-told])")) reflect(); };
+document.addEventListener("htmx:after:swap", () => later(document));
+document.addEventListener("refreshed", ({ detail }) => later(detail?.parentElement || document));
 addEventListener("storage", ({ key: name }) => { if (name === "notifications") reflect(); });
 reflect();
 key("", "Notify me when a ticket needs me", () => set(true), { group: "Settings", when: () => able && !wanted() });

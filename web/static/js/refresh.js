@@ -118,10 +118,17 @@ export function soon(part) {
   const state = of(part);
   if (state.busy) { state.again = true; return; }
   if (state.timer) return;
-  state.timer = setTimeout(() => run(part), Math.max(QUIET_MS, state.fetched + PAUSE_MS - Date.now()));
+  state.timer = setTimeout(() => run(part), Math.max(0, state.fetched + PAUSE_MS - Date.now()));
 }
 
-document.addEventListener("live", ({ detail }) => { for (const part of parts()) if (concerns(part, detail)) soon(part); });
+// What comes together is looked at together, once what it changes elsewhere on the page has been drawn.
+let heard = [];
+function gather() {
+  const entries = heard;
+  heard = [];
+  for (const part of parts()) if (entries.some((entry) => concerns(part, entry))) soon(part);
+}
+document.addEventListener("live", ({ detail }) => { if (heard.push(detail) === 1) setTimeout(gather, QUIET_MS); });
 document.addEventListener("live:behind", () => { for (const part of parts()) soon(part); });
 document.addEventListener("live:status", ({ detail }) => { if (detail === "open") for (const part of parts()) if (of(part).failed) soon(part); });
 document.addEventListener("visibilitychange", () => { if (!document.hidden) for (const part of parts()) if (of(part).again) soon(part); });

@@ -13,7 +13,7 @@ let timer = 0;
 let spoken = 0;
 
 function sentences() {
-  const tickets = [...moved];
+  const tickets = [...moved].filter(([key, kind]) => LOUD.includes(kind) || shown(key));
   if (tickets.length <= 2) return tickets.map(([key, kind]) => `${key} ${WORDS[kind]}.`);
   const asking = tickets.filter(([, kind]) => LOUD.includes(kind)).map(([key]) => key);
   const rest = asking.length > 3 ? `${asking.length} wait for you.` : asking.length ? `${asking.join(", ")} wait${asking.length === 1 ? "s" : ""} for you.` : "";
@@ -22,7 +22,9 @@ function sentences() {
 
 function speak() {
   const text = [...texts, ...sentences()].filter(Boolean).join(" ");
-  [texts, moved, timer, spoken] = [[], new Map(), 0, Date.now()];
+  [texts, moved, timer] = [[], new Map(), 0];
+  if (!text) return; // all of it is about tickets that this page does not show
+  spoken = Date.now();
   region.replaceChildren(text);
 }
 
@@ -38,7 +40,7 @@ export function say(text) {
 const shown = (key) => document.querySelector(`#card-${CSS.escape(key)}, [data-key="${CSS.escape(key)}"], [data-refresh-ticket="${CSS.escape(key)}"]`);
 
 document.addEventListener("live", ({ detail: { kind, ticket } }) => {
-  if (!ticket || !WORDS[kind] || !(shown(ticket) || LOUD.includes(kind))) return;
+  if (!ticket || !WORDS[kind]) return;
   moved.set(ticket, kind);
   plan();
 });
