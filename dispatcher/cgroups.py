@@ -38,6 +38,10 @@ class Room:
         """The bound that a controller holds."""
         return self.memory if controller == "memory" else self.processes
 
+    def words(self, controller: Controller) -> str:
+        """That bound as it is told."""
+        return f"{self.memory / GB:g} GB of memory" if controller == "memory" else f"{self.processes:,} processes"
+
 
 ANY = Room()
 
@@ -78,8 +82,7 @@ class Group:
     @property
     def words(self) -> list[str]:
         """The bounds that are held, in words."""
-        told = {"memory": f"{self.room.memory / GB:g} GB of memory", "pids": f"{self.room.processes:,} processes"}
-        return [told[controller] for controller in CONTROLLERS if controller in self._places]
+        return [self.room.words(controller) for controller in CONTROLLERS if controller in self._places]
 
     @property
     def entrances(self) -> list[Path]:
@@ -90,10 +93,10 @@ class Group:
         """Which bound the command has met, in words; empty for none."""
         memory, pids = self._places.get("memory"), self._places.get("pids")
         if memory and _count(memory.folder / ("memory.events" if memory.version == 2 else "memory.oom_control"), "oom_kill"):
-            bound = f"{self.room.memory / GB:g} GB of memory (DISPATCHER_RUN_MEMORY_GB)"
+            bound = f"{self.room.words('memory')} (DISPATCHER_RUN_MEMORY_GB)"
             return f"it used more than {bound}, and the kernel ended a process of it"
         if pids and _count(pids.folder / "pids.events", "max"):
-            bound = f"{self.room.processes:,} processes and threads (DISPATCHER_RUN_PROCESSES)"
+            bound = f"{self.room.words('pids')} and threads (DISPATCHER_RUN_PROCESSES)"
             return f"it had {bound}, and the kernel refused it more"
         return ""
 

@@ -24,7 +24,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlmodel import select
 
 from dispatcher import room
-from dispatcher.cgroups import CONTROLLERS, Controller, places_here
+from dispatcher.cgroups import CONTROLLERS, places_here
 from dispatcher.client import answers, running_server
 from dispatcher.db import Database, migration_config
 from dispatcher.embedded import redis_server
@@ -252,17 +252,13 @@ def _sandboxes(settings: Settings) -> Iterator[Finding]:
 def _bounds(settings: Settings) -> Finding:
     """What a run may take of the machine, and whether this machine can hold it to that."""
     places, room = places_here(), settings.room
-    bounds: dict[Controller, str] = {
-        "memory": f"{settings.run_memory_gb:g} GB of memory",
-        "pids": f"{room.processes:,} processes",
-    }
     free = {"memory": "memory (DISPATCHER_RUN_MEMORY_GB)", "pids": "the number of processes (DISPATCHER_RUN_PROCESSES)"}
     wanted = [one for one in CONTROLLERS if room.of(one)]
-    if missing := [bounds[one] for one in wanted if one not in places]:
+    if missing := [room.words(one) for one in wanted if one not in places]:
         text = f"not held on this machine: {' and '.join(missing)}; there is no control group that we may write to"
         fix = "start it by: systemd-run --user --scope -p Delegate=yes dispatcher up; as a service, with Delegate=yes"
         return Finding(what="bounds of a run", state="warning", text=text, fix=fix)
-    told = [f"at most {' and '.join(bounds[one] for one in wanted)}"] if wanted else []
+    told = [f"at most {' and '.join(room.words(one) for one in wanted)}"] if wanted else []
     told += [f"{free[one]} is not bounded" for one in CONTROLLERS if not room.of(one)]
     return Finding(what="bounds of a run", state="ok", text="; ".join(told))
 

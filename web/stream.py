@@ -169,7 +169,8 @@ class Feed:
                     yield b"".join(getattr(event, form) for event in seen)
                 if cursor >= self.head and not batch:
                     try:
-                        await asyncio.wait_for(grown.wait(), HEARTBEAT_SECONDS)
+                        async with asyncio.timeout(HEARTBEAT_SECONDS):
+                            await grown.wait()
                     except TimeoutError:
                         yield KEEPALIVE_COMMENT
         finally:

@@ -35,8 +35,8 @@ MOVES = 50
 PAUSE = 0.6
 """Seconds between two changes. Browsers and server share the machine's cores: a change that met another would measure those."""
 NEVER = (float("inf"), float("inf"))
-IN_VIEW = 5
-"""The tickets that go to and fro, the first ones of their columns."""
+IN_VIEW = 6
+"""The tickets that go to and fro: those of the backlog that are in view."""
 LOADS = 7
 STATES = ("backlog",) * 10 + ("queued",) * 2 + ("running",) * 2 + ("blocked",) * 2 + ("review",) * 3 + ("done",) * 21
 WORDS = [
