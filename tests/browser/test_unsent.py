@@ -74,6 +74,24 @@ async def test_words_whose_place_has_gone_are_shown(web: Web, page: Page, contex
     await context.add_cookies([{**cookie(web.url, web.database), "url": web.url}])
 
 
+async def test_two_write_the_same_description(web: Web, page: Page) -> None:
+    key = await web.ticket("For two", body="One")
+    await page.goto(f"/tickets/{key}")
+    await page.locator("#edit-body summary").click()
+    field = page.locator("#edit-body-field")
+    await field.fill("Mine")
+    await web.send("PATCH", f"/tickets/{key}", {"body": "Theirs"})
+    await expect(page.locator("#description .md").first).to_have_text("Theirs")
+    await expect(field).to_have_value("Mine")
+    for shown in ("Theirs", "Mine"):
+        await field.press("Control+Enter")
+        await expect(page.locator("#description .problem")).to_have_count(1 if shown == "Theirs" else 0)
+        await expect(page.locator("#description .md").first).to_have_text(shown)
+        if shown == "Theirs":
+            await expect(field).to_have_value("Mine")
+            await expect(field).to_be_focused()
+
+
 async def test_a_question_that_is_closed_keeps_its_answer(web: Web, page: Page, repository: Path) -> None:
     key = await asking(web, repository)
     await ready(page)
