@@ -128,8 +128,8 @@ def _own_request(headers: Headers, host: str) -> bool:
 def _link_or_own(headers: Headers, host: str) -> bool:
     """Whether our own page reads this, or no browser does, or somebody follows a link: what web.dev calls an isolation policy.
 
-    Strict cookies do not come along from other sites, but from other ports of this machine they do. A link that is followed names
-    no Origin; a stream or a fetch of another site does.
+    Strict cookies do not come along from other sites, but from other ports of this machine they do. A link that is followed
+    names no Origin; a stream or a fetch of another site does.
     """
     if _own_request(headers, host):
         return True
