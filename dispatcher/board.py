@@ -160,15 +160,18 @@ def comment(
     return entry
 
 
-def answer(db: Session, ticket: Ticket, text: str, *, agent: str | None = None) -> Run:
+def answer(db: Session, ticket: Ticket, text: str, *, agent: str | None = None, blocker_id: int | None = None) -> Run:
     """Answer the open blocker: the same session goes on in the same workspace; an empty answer tries again.
 
-    With `agent` the ticket goes to that one, which works in the same workspace.
+    With `agent` the ticket goes to that one, which works in the same workspace. With `blocker_id` it is an answer to
+    that blocker alone: raises `Conflict` where another one is open by now.
     """
     text = _text(text, "text", BODY_LIMIT)
     blocker = open_blocker(db, ticket)
     if ticket.state != "blocked" or blocker is None:
         raise Conflict(f"{ticket.key} is {ticket.state} and waits for no answer", f"see: dispatcher ticket show {ticket.key}")
+    if blocker_id not in {None, blocker.id}:
+        raise Conflict(f"{ticket.key} waits for another answer by now", f"it says: {blocker.text[:300]}", "text")
     if blocker.kind == "question" and not text.strip():
         raise Invalid("the agent asks a question; the answer is empty", f"it asks: {blocker.text}", "text")
     if agent is not None:

@@ -54,7 +54,14 @@ def respond(scope: Scope, problem: Problem) -> Response:
     if scope["path"].startswith("/api/"):
         return JSONResponse(problem.body(), problem.status)
     if Headers(scope=scope).get("hx-request") == "true":
-        told: dict[str, Any] = {"text": problem.message, "hint": problem.hint, "error": True, "undo": None, "partial": False}
+        told: dict[str, Any] = {
+            "text": problem.message,
+            "hint": problem.hint,
+            "error": True,
+            "undo": None,
+            "words": "",
+            "partial": False,
+        }
         answer = page("shell/toast.html", problem.status, **told)
         answer.headers.update({"hx-retarget": "#toasts", "hx-reswap": "beforeend"})
         return answer

@@ -31,10 +31,12 @@ def ask_to_log_in(scope: Scope, *, wrong_token: bool, ended: bool) -> Response:
     told = Problem(
         401,
         "you are not logged in any more, so this was not sent" if ended else "you are not logged in, so this was not sent",
-        "log in in another tab, then go back and send it again: what you typed is still there",
+        "log in, and send it again from the page that you come back to; without scripts, log in in another tab and go back",
         code="login_needed",
     )
-    return page("access/login.html", 401, problem=told, user=None, back="/")
+    # Our pages alone say where they are: the referrer policy is same-origin.
+    back = local(urlsplit(headers.get("referer", ""))._replace(scheme="", netloc="").geturl())
+    return page("access/login.html", 401, problem=told, user=None, back=back)
 
 
 def later(scope: Scope, seconds: int) -> Response:

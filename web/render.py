@@ -6,6 +6,7 @@ and so show other code than there is. It is the environment's `finalize`: no tem
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from datetime import UTC, datetime
@@ -91,6 +92,11 @@ def _time(at: datetime | None, tag: Markup) -> Markup:
     return tag + Markup(' datetime="{}">{}</time>').format(utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M} UTC")
 
 
+def digest(text: str) -> str:
+    """A few characters that tell a text from others: what a form was begun on."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 def pretty(data: object) -> str:
     """Data as text: strings as they are, the rest as indented JSON."""
     return data if isinstance(data, str) else json.dumps(data, indent=2, ensure_ascii=False, default=str)
@@ -144,7 +150,9 @@ def _make_environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters.update(output=output, span=span, count=count, when=when, ago=ago, pretty=pretty, order=order)
+    environment.filters.update(
+        output=output, span=span, count=count, when=when, ago=ago, pretty=pretty, digest=digest, order=order
+    )
     environment.filters.update(markdown=markdown_filter, coloured=coloured)
     environment.globals.update(me=me, here=shell.here, waiting=shell.waiting, state_words=STATE_WORDS)
     environment.globals.update(static=static, modules=modules)

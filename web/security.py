@@ -84,7 +84,7 @@ class Guard:
             return Problem(400, f"this site does not answer to {told}", hint, code="foreign_host")
         if scope["method"] not in SAFE and not _own_request(headers, hosts[0]):
             return Problem(403, "another site sent this request", "do it from the dispatcher's own page", code="foreign_origin")
-        if scope["method"] in SAFE and not _link_or_own(headers):
+        if scope["method"] in SAFE and not _link_or_own(headers, hosts[0]):
             return Problem(403, "another site reads this", "open it in a tab of its own", code="foreign_origin")
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdigit():
@@ -125,12 +125,13 @@ def _own_request(headers: Headers, host: str) -> bool:
     return origin is None or urlsplit(origin).netloc.lower() == host.lower()
 
 
-def _link_or_own(headers: Headers) -> bool:
+def _link_or_own(headers: Headers, host: str) -> bool:
     """Whether our own page reads this, or no browser does, or somebody follows a link: what web.dev calls an isolation policy.
 
-    Strict cookies do not come along from other sites, but from other ports of this machine they do.
+    Strict cookies do not come along from other sites, but from other ports of this machine they do. A link that is followed
+    names no Origin; a stream or a fetch of another site does.
     """
-    if headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none"):
+    if _own_request(headers, host):
         return True
     return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
 

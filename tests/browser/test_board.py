@@ -135,6 +135,7 @@ async def test_several_are_chosen_and_labelled_assigned_cancelled(web: Web, page
     for key in keys[:4]:
         await expect(card(page, key).locator(".labels")).to_have_text("later")
     await expect(page.locator("#bulk")).to_be_hidden()
+    await expect(card(page, keys[3]).locator(".card-title")).to_be_focused()
     await page.get_by_role("button", name="Undo").click()
     await expect(page.locator(".card .labels")).to_have_count(0)
     await page.locator(f"#open-{keys[1]}").click(modifiers=["Shift"])

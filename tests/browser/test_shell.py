@@ -111,8 +111,9 @@ async def test_narrow_and_zoomed_windows_need_no_scrolling_sideways(
 ) -> None:
     allow(page, "status of 404")
     await full(web, repository)
+    await web.send("PATCH", "/tickets/WEB-4", {"labels": ["x" * 49]})
     await page.set_viewport_size({"width": width, "height": height})
-    for path in ("/inbox", "/nothing"):
+    for path in ("/inbox", "/nothing", "/tickets/WEB-4"):
         await page.goto(path)
         assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
         box = await page.get_by_role("button", name="You and your settings").bounding_box()

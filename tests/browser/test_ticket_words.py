@@ -83,6 +83,20 @@ async def test_names_and_commands_are_copied(web: Web, page: Page, context: Brow
     await page.wait_for_function(f"{SHOWN}.then((text) => text === 'make test')")
 
 
+async def test_copying_needs_no_permission_and_no_tls(web: Web, page: Page, repository: Path) -> None:
+    key = await web.ticket(agent="coder")
+    web.work(key, repository)
+    await page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    await opened(page, f"/tickets/{key}")
+    button = page.get_by_role("button", name="Copy name")
+    await button.click()
+    await expect(page.locator("#toasts")).to_contain_text("Copied")
+    await expect(button).to_be_focused()
+    await page.locator("#comment-body").click()
+    await page.keyboard.press("Control+v")
+    await expect(page.locator("#comment-body")).to_have_value(f"agent/{key}")
+
+
 async def test_a_ticket_is_worked_through_by_keyboard_alone(web: Web, page: Page, repository: Path) -> None:
     key = await web.ticket("By keys")
     await opened(page, f"/tickets/{key}")
@@ -91,9 +105,9 @@ async def test_a_ticket_is_worked_through_by_keyboard_alone(web: Web, page: Page
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
     await expect(page.locator("#part-head .state").first).to_have_text("Queued")
+    await expect(page.locator("#part-actions")).to_be_focused()
     web.work(key, repository, result=QUESTION)
     await expect(page.locator("#blocker")).to_be_visible()
-    await page.evaluate("document.activeElement.blur()")
     await page.keyboard.press("]")
     await expect(page.locator("#part-story")).to_be_hidden()
     await page.keyboard.press("5")
@@ -110,6 +124,7 @@ async def test_a_ticket_is_worked_through_by_keyboard_alone(web: Web, page: Page
     await page.evaluate("document.activeElement.blur()")
     await page.keyboard.press("Shift+W")
     await expect(page.locator("#part-head .state").first).to_have_text("Backlog")
+    await expect(page.locator("#part-actions")).to_be_focused()
     await page.keyboard.press("r")
     await expect(page.locator("#comment-body")).to_be_focused()
     await page.keyboard.type("Enough.")

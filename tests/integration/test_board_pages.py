@@ -55,6 +55,7 @@ async def test_a_filter_is_in_the_address_and_every_link_keeps_it(web: Web) -> N
     assert cards(await page(web, "/?q=label:docs+-parser")) == ["WEB-2"]
     assert cards(await page(web, "/?agent=none&q=key:web-1")) == ["WEB-1"]
     assert cards(await page(web, "/?agent=coder")) == []
+    assert 'data-empty="Nothing here matches the filter."' in (await web.client.get("/?agent=coder")).text
     wrong = await page(web, "/?q=state:rev")
     assert "There is no state 'rev'." in wrong.text and cards(wrong) == []
     one = await page(web, "/?q=state:backlog")

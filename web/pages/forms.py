@@ -54,6 +54,12 @@ Scripted = Annotated[bool, Depends(_scripted)]
 """Whether htmx asks, which takes a part of a page instead of a redirect to a whole one."""
 
 
+def blocker_of(form: Mapping[str, str]) -> int | None:
+    """The blocker that a form for an answer was shown with."""
+    number = form.get("blocker", "")
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 19 else None
+
+
 def do(site: Site, key: str, at: str, form: dict[str, str], use_case: Callable[[Session, Ticket], object]) -> Entered | None:
     """Do a use case on a ticket as one transaction; what was refused, for showing the form again."""
     try:

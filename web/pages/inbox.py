@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 from dispatcher import activity, agents, board, inbox, projects
 from dispatcher.models import Ticket
-from web.pages.forms import NOTHING, Fields, Scripted, do, to
+from web.pages.forms import NOTHING, Fields, Scripted, blocker_of, do, to
 from web.pages.toasts import toast
 from web.render import page, render
 from web.shell import PLACES
@@ -35,7 +35,9 @@ def answer(site: Here, key: str, form: Fields, scripted: Scripted) -> Response:
     """Answer the blocker; an empty answer tries again."""
     text = form.get("text", "")
     words = "answered" if text.strip() else "tries again"
-    return _done(site, key, form, scripted, lambda db, ticket: board.answer(db, ticket, text), words)
+    return _done(
+        site, key, form, scripted, lambda db, ticket: board.answer(db, ticket, text, blocker_id=blocker_of(form)), words
+    )
 
 
 @router.post("/{key}/accept")
@@ -65,7 +67,8 @@ def _done(  # noqa: PLR0917 - what a form's handler has
     if refused is None or not any(one.ticket.key == key.upper() for one in context["inbox"].blocked):
         # Refused, and no longer here: somebody was quicker, and there is no place for the problem but a message.
         gone = refused.problem if refused else None
-        message = toast(gone.message, hint=gone.hint, error=True) if gone else toast(f"{key.upper()} {words}")
+        wrote = form.get("text", "").strip()
+        message = toast(gone.message, hint=gone.hint, error=True, words=wrote) if gone else toast(f"{key.upper()} {words}")
         return HTMLResponse(render(TEMPLATE, part="waiting", entered=NOTHING, **context) + message)
     return page(TEMPLATE, entered.status, part="waiting", entered=entered, **context)
 

@@ -16,7 +16,7 @@ from dispatcher.models import Agent, Project, Ticket
 from dispatcher.moves import Move
 from web.errors import problem_of
 from web.pages.filters import sent_from
-from web.pages.forms import NOTHING, Entered, Fields, Scripted, to
+from web.pages.forms import NOTHING, Entered, Fields, Scripted, blocker_of, to
 from web.pages.toasts import Undo, toast
 from web.render import page
 from web.site import Here, Site
@@ -92,7 +92,7 @@ def _do(db: Session, ticket: Ticket, move: Move, form: dict[str, str]) -> None:
     if move.trigger == "assign":
         board.assign(db, ticket, form.get("agent") or _only_agent(db, ticket))
     elif move.trigger == "answer":
-        board.answer(db, ticket, form.get("text", ""), agent=form.get("agent") or None)
+        board.answer(db, ticket, form.get("text", ""), agent=form.get("agent") or None, blocker_id=blocker_of(form))
     elif move.trigger == "change":
         review.request_changes(db, ticket, form.get("text", ""))
     else:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastapi import APIRouter
 from sqlmodel import Session
 from starlette.responses import Response
 
 from dispatcher import board, search
-from dispatcher.errors import Invalid
+from dispatcher.errors import Conflict, Invalid
 from dispatcher.models import Ticket
 from web.pages.answers import FRAME, changed
-from web.pages.forms import NOTHING, Entered, Fields, Scripted, do, to
+from web.pages.forms import NOTHING, Entered, Fields, Scripted, blocker_of, do, to
 from web.pages.frame import frame, show
 from web.pages.review import show_changes
 from web.pages.story import story
 from web.pages.toasts import toast
+from web.render import digest
 from web.site import Here, Site
 
 router = APIRouter()
@@ -49,6 +52,7 @@ def edit(site: Here, key: str, form: Fields, scripted: Scripted) -> Response:
     at = form.get("at", "edit")
 
     def change(db: Session, ticket: Ticket) -> None:
+        _unchanged(db, ticket, form)
         labels = [label.strip() for label in form["labels"].split(",")] if "labels" in form else None
         kept = None if labels is None else [label for label in labels if label]
         board.edit_ticket(db, ticket, title=form.get("title"), body=form.get("body"), labels=kept)
@@ -81,12 +85,35 @@ def comment(site: Here, key: str, form: Fields, scripted: Scripted) -> Response:
 def answer(site: Here, key: str, form: Fields, scripted: Scripted) -> Response:
     """Answer the blocker; the ticket's agent goes on, or the one that is chosen."""
     agent = form.get("agent") or None
-    wrong = do(site, key, "answer", form, lambda db, ticket: board.answer(db, ticket, form.get("text", ""), agent=agent))
+    wrong = do(
+        site,
+        key,
+        "answer",
+        form,
+        lambda db, ticket: board.answer(db, ticket, form.get("text", ""), agent=agent, blocker_id=blocker_of(form)),
+    )
     if not scripted:
         return show_ticket(site, key, wrong) if wrong else to(f"/tickets/{key}")
     if wrong:
         return changed(site, key, wrong)
     return changed(site, key, renewed=("blocker",), also=toast(f"{key.upper()} goes on with your answer"))
+
+
+def _unchanged(db: Session, ticket: Ticket, form: Mapping[str, str]) -> None:
+    """Raise `Conflict` where a form that names what it was begun on would undo what somebody else has written since."""
+    was = form.get("was")
+    if was is None:
+        return
+    db.refresh(ticket, with_for_update=True)
+    for field, now in (("title", ticket.title), ("body", ticket.body), ("labels", ", ".join(ticket.labels))):
+        if field in form and digest(now) != was and form[field].strip() != now.strip():
+            hint = "what you wrote is kept here, and the other text stands above; to replace that, save again"
+            if field != "body":
+                hint = f"it says now: {now[:300]}" if now else "it is empty now"
+            name = {"body": "the description", "labels": "the list of labels"}.get(field, "the title")
+            raise Conflict(
+                f"{name} was changed while you wrote", f"{hint}; to replace it, save again" if field != "body" else hint, field
+            )
 
 
 def _line(text: str) -> int | None:

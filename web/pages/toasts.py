@@ -19,6 +19,9 @@ class Undo:
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
-def toast(text: str, *, undo: Undo | None = None, hint: str = "", error: bool = False) -> str:
-    """One message as HTML of a part that goes to #toasts: append it to what `render` gives, and answer both."""
-    return render("shell/toast.html", text=text, hint=hint, undo=undo, error=error, partial=True)
+def toast(text: str, *, undo: Undo | None = None, hint: str = "", error: bool = False, words: str = "") -> str:
+    """One message as HTML of a part that goes to #toasts: append it to what `render` gives, and answer both.
+
+    `words` are what somebody had written, where there is no field for them any more.
+    """
+    return render("shell/toast.html", text=text, hint=hint, undo=undo, error=error, words=words, partial=True)

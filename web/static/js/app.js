@@ -7,6 +7,7 @@ import "./refresh.js";
 import "./say.js";
 import "./time.js";
 import { toast } from "./toasts.js";
+import "./unsent.js";
 
 // A part's own script comes with the part: <section data-module="review"> loads review.js, also when it is swapped in later.
 function load() {
@@ -18,11 +19,24 @@ function load() {
 load();
 for (const event of ["htmx:after:swap", "refreshed"]) document.addEventListener(event, load);
 
-// <button data-copy="text">: copied where the browser lets a page do so, which is over TLS or on this machine.
+// The old way, which browsers allow over plain HTTP too, as from another machine of the house.
+function copied(text) {
+  const area = document.createElement("textarea");
+  const before = document.activeElement;
+  Object.assign(area, { value: text, className: "hidden", readOnly: true });
+  (before?.closest("dialog") || document.body).append(area);
+  area.select();
+  try { return document.execCommand("copy"); } finally { area.remove(); before?.focus({ preventScroll: true }); }
+}
+
+// <button data-copy="text">: copied as browsers let a page do over TLS or on this machine, else in the old way.
 document.addEventListener("click", ({ target }) => {
   const button = target.closest?.("[data-copy]");
   if (!button) return;
-  const failed = () => toast("This browser lets no page copy here", { error: true, hint: button.dataset.copy });
+  const failed = () => {
+    if (copied(button.dataset.copy)) toast("Copied");
+    else toast("This browser lets no page copy here", { error: true, hint: "Copy it from here:", words: button.dataset.copy });
+  };
   if (!navigator.clipboard) failed();
   else navigator.clipboard.writeText(button.dataset.copy).then(() => toast("Copied"), failed);
 });

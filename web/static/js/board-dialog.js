@@ -1,8 +1,11 @@
 // A native dialog that is filled by the server: its forms are posted from here, and a refusal stays in it.
 import { get, mayAct, put } from "./board-parts.js";
+import { loggedOut } from "./requests.js";
 import { toast, told } from "./toasts.js";
 
 const GONE = { error: true, hint: "Try again when it is connected." };
+const left = new Map(); // what was written and not sent, by where it was to go: closing the dialog loses nothing
+const place = (field) => `${field.form.getAttribute("action")} ${field.form.elements.to?.value} ${field.form.elements.blocker?.value}`;
 const filling = new Set(); // dialogs whose next content is on its way
 
 // The key of the card whose matter it is: where the focus goes back to, wherever the card is by then.
@@ -10,6 +13,7 @@ export async function open(dialog, url, { key = "", shown = () => {} } = {}) {
   if (!mayAct()) return;
   let answer;
   try { answer = await get(url); } catch { toast("The site does not answer", GONE); return; }
+  if (answer.status === 401) { loggedOut(); return; }
   if (!answer.ok && !/id="part-/.test(answer.text)) {
     const { message, hint } = told(answer.text);
     toast(message || `The site answered with error ${answer.status}`, { error: true, hint });
@@ -23,6 +27,8 @@ export async function fill(dialog, text, key = dialog.dataset.key || "") {
   dialog.dataset.key = key;
   filling.add(dialog);
   try { await put(dialog, text); } finally { filling.delete(dialog); }
+  const field = dialog.querySelector("#move-text");
+  if (field && !field.value) field.value = left.get(place(field)) || "";
   const title = dialog.querySelector("h1[id]");
   if (title) { dialog.setAttribute("aria-labelledby", title.id); dialog.removeAttribute("aria-label"); }
   if (!dialog.open) dialog.showModal();
@@ -44,8 +50,7 @@ export async function post(url, body, button = null) {
     const answer = await fetch(url, { method: "POST", body, headers: { "HX-Request": "true", Accept: "text/html" } });
     const text = await answer.text();
     if (answer.status === 401 || (answer.redirected && new URL(answer.url).pathname === "/login")) {
-      document.dispatchEvent(new CustomEvent("live:status", { detail: "login" }));
-      toast("You are no longer logged in", { error: true, hint: "Nothing was changed. Log in again, then do it once more." });
+      loggedOut();
       return null;
     }
     return { ok: answer.ok, status: answer.status, text, ticket: answer.headers.get("X-Ticket") || "" };
@@ -77,6 +82,8 @@ for (const dialog of document.querySelectorAll("#move-dialog, #new-dialog")) {
   dialog.addEventListener("click", (event) => { if (event.target === dialog && outside && dialog.id === "move-dialog") dialog.close(); });
   dialog.addEventListener("close", () => {
     if (dialog.open || filling.has(dialog)) return; // browsers tell with the next frame, when it may have been opened anew
+    const field = dialog.querySelector("#move-text");
+    if (field) left.set(place(field), "taken" in field.form.dataset ? "" : field.value);
     const card = document.getElementById(`card-${dialog.dataset.key}`);
     // Where it was opened by a drag, there is nothing that the browser could give the focus back to.
     const lost = document.activeElement === document.body || dialog.contains(document.activeElement);

@@ -2,6 +2,7 @@
 import { complain, fill, messages, open, post, send } from "./board-dialog.js";
 import { cardOf, filterQuery, mayAct, meaning } from "./board-parts.js";
 import { caughtUp } from "./board-live.js";
+import { homeless } from "./refresh.js";
 import { toast } from "./toasts.js";
 
 const dialog = document.getElementById("move-dialog");
@@ -49,10 +50,14 @@ document.addEventListener("submit", async (event) => {
   if (!answer) return;
   if (answer.ok) {
     form.reset();
+    form.dataset.taken = "";
     if (within) dialog.close();
     await done(answer, key);
   } else if (within) await fill(dialog, answer.text, key);
-  else await done(answer, key);
+  else {
+    await done(answer, key);
+    if (!form.isConnected) homeless(form);
+  }
 });
 
 document.addEventListener("click", (event) => {

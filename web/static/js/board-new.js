@@ -1,4 +1,5 @@
 // A new ticket in a dialog of the board (`c`, which clicks the link at the top), or on its own page; what is typed is kept in this tab until it is filed.
+import { loggedOut } from "./requests.js";
 import { toast, told } from "./toasts.js";
 
 const KEPT = "draft:new-ticket:fields";
@@ -118,6 +119,11 @@ async function file(event) {
     button.removeAttribute("aria-busy");
   }
   const text = await answer.text();
+  if (answer.status === 401) {
+    loggedOut("The ticket is not filed; what you wrote is kept.");
+    keep();
+    return;
+  }
   if (answer.ok) { store(null); filed(answer.headers.get("X-Ticket"), text); return; }
   keep();
   if (/id="part-new"/.test(text)) {

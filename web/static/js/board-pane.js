@@ -2,6 +2,7 @@
 import { cardOf, get, put } from "./board-parts.js";
 import { current, focus } from "./board-focus.js";
 import { key } from "./keys.js";
+import { loggedOut } from "./requests.js";
 import { toast, told } from "./toasts.js";
 
 const FOLLOW_MS = 180;
@@ -52,6 +53,7 @@ export async function open(name, { replace = false, quiet = false } = {}) {
   }
   if (asking !== own) return;
   pane.removeAttribute("aria-busy");
+  if (answer.status === 401) { loggedOut(""); close(); return; }
   if (!answer.ok) {
     const { message, hint } = told(answer.text);
     toast(message || `${name} cannot be shown`, { error: true, hint });

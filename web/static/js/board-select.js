@@ -2,7 +2,7 @@
 import { cardOf, columns, filterQuery, mayAct } from "./board-parts.js";
 import { complain, fill, messages, send } from "./board-dialog.js";
 import { caughtUp } from "./board-live.js";
-import { current } from "./board-focus.js";
+import { current, focus } from "./board-focus.js";
 import { key } from "./keys.js";
 
 const bar = document.getElementById("bulk");
@@ -10,10 +10,12 @@ const told = document.getElementById("picked");
 const dialog = document.getElementById("move-dialog");
 const chosen = new Set();
 let anchor = "";
+let last = ""; // the card that was chosen last, where the focus goes when the bar does
 
 const boxes = () => [...columns().querySelectorAll(".pick")];
 
 function show() {
+  const leaves = !chosen.size && bar.contains(document.activeElement);
   for (const box of boxes()) {
     box.checked = chosen.has(box.value);
     box.closest(".card").classList.toggle("picked", box.checked);
@@ -23,6 +25,9 @@ function show() {
   told.textContent = chosen.size === 1 ? "1 ticket selected" : `${chosen.size} tickets selected`;
   // Messages stand above the bar, and not on it.
   document.getElementById("toasts").style.translate = chosen.size ? `0 -${bar.offsetHeight + 8}px` : "";
+  const card = leaves && cardOf(last);
+  if (card) focus(card);
+  else if (leaves) document.getElementById("main").focus();
 }
 
 function set(name, on) {
@@ -39,7 +44,7 @@ function range(to) {
 function toggle(name, { ranged = false } = {}) {
   const on = ranged || !chosen.has(name);
   for (const one of ranged ? range(name) : [name]) set(one, on);
-  anchor = name;
+  anchor = last = name;
   show();
 }
 
@@ -55,7 +60,7 @@ document.addEventListener("click", (event) => {
   // The browser has changed the box already; what is chosen is what counts.
   const on = box.checked;
   for (const one of event.shiftKey && anchor ? range(box.value) : [box.value]) set(one, on);
-  anchor = box.value;
+  anchor = last = box.value;
   show();
 });
 // Shift and a click on a card: a range from the one chosen before; with Mod, this one too.

@@ -40,6 +40,13 @@ export async function keeping(part, swap) {
   const kept = [...part.querySelectorAll("form:not([hx-morph-skip])")].filter(typedIn);
   for (const form of kept) form.setAttribute("hx-morph-skip", "");
   try { await swap(); } finally { for (const form of kept) form.removeAttribute("hx-morph-skip"); }
+  for (const form of kept) if (!form.isConnected && !form.matches("[aria-busy=true]") && !form.querySelector("[aria-busy=true]")) homeless(form);
+}
+
+// A form that somebody writes in is gone, as when another has answered: the words are not.
+export function homeless(form) {
+  const words = [...form.querySelectorAll("textarea, input[type=text], input:not([type])")].filter((field) => field.value.trim() && field.value !== field.defaultValue);
+  if (words.length) toast("What you were writing has no place here any more", { error: true, hint: "You had written:", words: words.map((field) => field.value).join("\n\n") });
 }
 
 let putting = 0;

@@ -54,8 +54,7 @@ document.addEventListener("htmx:after:request", (event) => {
   const { raw, status } = ctx.response;
   if (status === 401 || (raw.redirected && new URL(raw.url).pathname === "/login")) {
     event.preventDefault();
-    document.dispatchEvent(new CustomEvent("live:status", { detail: "login" }));
-    toast("You are no longer logged in", { error: true, hint: "Nothing was changed.", link: { url: loginPath(), text: "Log in again" } });
+    loggedOut();
   } else if (status >= 400 && !ctx.hx.retarget && (whole(ctx.text) || !ctx.text.trim())) {
     event.preventDefault();
     const { message, hint } = told(ctx.text);
@@ -73,6 +72,13 @@ document.addEventListener("htmx:error", ({ detail: { ctx, error } }) => {
   const hint = ctx && changes(ctx) ? "What you sent may not have arrived: look before you try again." : "Try again.";
   toast(late ? "The site took too long to answer" : "The site does not answer", { error: true, hint });
 });
+
+// An answer was 401: told with the way back to where the reader is, once.
+export function loggedOut(hint = "Nothing was changed.") {
+  document.dispatchEvent(new CustomEvent("live:status", { detail: "login" }));
+  for (const old of document.querySelectorAll(".toast-login")) old.remove();
+  toast("You are no longer logged in", { error: true, hint, link: { url: loginPath(), text: "Log in again" } }).classList.add("toast-login");
+}
 
 export function loginPath() {
   return `/login?next=${encodeURIComponent(location.pathname + location.search)}`;

@@ -38,9 +38,11 @@ document.addEventListener("keydown", (event) => {
 // The parts that were put in the place of the form have none of its focus.
 document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => {
   const then = ctx.sourceElement?.dataset?.then;
-  if (!then || !ctx.response || ctx.response.status >= 400) return;
+  if (!then || !ctx.response) return;
   if (document.activeElement && document.activeElement !== document.body && document.activeElement.isConnected) return;
-  document.querySelector(then)?.focus({ preventScroll: true });
+  // Refused: to the field of the form that says why.
+  if (ctx.response.status >= 400) document.querySelector(".ticket form:has(.problem)")?.querySelector(FIELD)?.focus();
+  else document.querySelector(then)?.focus({ preventScroll: true });
 });
 
 // <a data-ask href="/tickets/WEB-1/cancel">: a page that asks; with scripts its question stands in a dialog.

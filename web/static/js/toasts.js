@@ -2,6 +2,7 @@
 //
 //   toast("WEB-1 assigned to coder", { undo: { url: "/tickets/WEB-1/withdraw", fields: {} } })
 //   toast("The ticket was not moved", { error: true, hint: "It has been merged meanwhile." })
+//   toast("It has been answered", { error: true, hint: "You had written:", words: "Keep it" })
 //   toast("WEB-1 needs you", { link: { url: "/tickets/WEB-1", text: "Open" } })
 //
 // One goes by itself after a while, but not under the pointer, with the focus in it, or in a tab that nobody looks at; errors stay
@@ -43,12 +44,13 @@ function dismissButton() {
   return button;
 }
 
-export function toast(text, { undo = null, error = false, hint = "", link = null } = {}) {
+export function toast(text, { undo = null, error = false, hint = "", link = null, words: typed = "" } = {}) {
   const one = element("div", error ? "toast toast-error" : "toast");
   if (error) one.setAttribute("role", "alert");
   const words = element("div", "toast-words");
   words.append(element("p", "", text));
   if (hint) words.append(element("p", "quiet", hint));
+  if (typed) words.append(element("pre", "toast-typed", typed));
   one.append(words);
   if (link) { const to = element("a", "button small", link.text); to.href = link.url; one.append(to); }
   if (undo) one.append(undoForm(undo));

@@ -1,0 +1,101 @@
+// What somebody has typed is there again after a login that ran out, a reload, or the way back from a page that did not take it.
+// Markdown fields with a name for their draft, and the dialog of a new ticket, keep theirs themselves. Hidden fields that say what a form
+// was begun on (`data-began`) come back with it, so that what has changed since is still noticed.
+//
+// Kept when the page is left, for this tab. It is put back where it is known not to have been sent: the login stood in the way
+// ([data-unsent] on the page that asks for it), or the reader reloads or goes back. After any other way to the page it may have been sent.
+import { say } from "./say.js";
+import { toast } from "./toasts.js";
+
+const KEPT = "unsent";
+const NOT_HERE = "#new-form, #bulk, #person-menu, form[action='/login']";
+const FIELDS = "textarea, select, input:not([type=hidden], [type=password], [type=file], [type=submit], [type=button], [type=search])";
+let login = false;
+let leaving = false;
+let waiting = []; // what has no field yet: its part of the page may still come
+
+const dirty = (field) => {
+  if (field.matches("[type=checkbox], [type=radio]")) return field.checked !== field.defaultChecked;
+  if (field.matches("select")) return [...field.options].some((one) => one.selected !== one.defaultSelected) && field.selectedIndex > 0;
+  return field.value !== field.defaultValue;
+};
+const own = (field) => !field.closest("md-editor[data-draft]");
+const forms = () => [...document.querySelectorAll("form[method=post]")].filter((form) => !form.matches(NOT_HERE) && !form.closest(NOT_HERE));
+
+function typed() {
+  return forms().flatMap((form) => [...form.elements].filter((field) => field.matches(FIELDS) && field.name && own(field))
+    .filter((field) => dirty(field) || (form.querySelector(".problem") && field.value))
+    .map((field) => ({
+      form: form.getAttribute("action"), name: field.name, value: field.value, checked: field.checked ?? null,
+      began: [...form.querySelectorAll("[data-began]")].map(({ name, value }) => [name, value]),
+    })));
+}
+
+function read() {
+  try { return JSON.parse(sessionStorage.getItem(KEPT) || "null"); } catch { return null; }
+}
+
+function write(kept) {
+  try {
+    if (kept) sessionStorage.setItem(KEPT, JSON.stringify(kept));
+    else sessionStorage.removeItem(KEPT);
+  } catch (error) {
+    console.info("this browser keeps nothing that was typed", error);
+  }
+}
+
+function keep() {
+  const fields = [...typed(), ...waiting];
+  if (fields.length) write({ path: location.pathname, known: login, fields });
+}
+
+function fieldOf(one) {
+  for (const form of forms()) {
+    if (form.getAttribute("action") !== one.form) continue;
+    const found = [...form.elements].find((field) => field.name === one.name && field.matches(FIELDS) && own(field) &&
+      (!field.matches("[type=checkbox], [type=radio]") || field.value === one.value));
+    if (found) return found;
+  }
+  return null;
+}
+
+function put(field, one) {
+  if (field.matches("[type=checkbox], [type=radio]")) field.checked = one.checked;
+  else if (!dirty(field)) field.value = one.value;
+  for (const [name, value] of one.began) { const began = field.form.elements[name]; if (began) began.value = value; }
+  for (let fold = field.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+function restore() {
+  const before = waiting.length;
+  waiting = waiting.filter((one) => {
+    const field = fieldOf(one);
+    if (field) put(field, one);
+    return !field;
+  });
+  return waiting.length < before;
+}
+
+function begin() {
+  const kept = read();
+  if (!kept) return;
+  if (document.querySelector("[data-unsent]")) { write({ ...kept, known: true }); return; }
+  const again = ["reload", "back_forward"].includes(performance.getEntriesByType("navigation")[0]?.type);
+  if (kept.path !== location.pathname) { if (!kept.known) write(null); return; }
+  write(null);
+  if (!kept.known && !again) return;
+  waiting = kept.fields;
+  if (restore() && kept.known) { toast("What you had typed is here again", { hint: "It has not been sent." }); say("What you had typed is here again."); }
+}
+
+begin();
+for (const event of ["htmx:after:swap", "refreshed"]) document.addEventListener(event, () => { if (waiting.length) restore(); });
+document.addEventListener("live:status", ({ detail }) => { login = detail === "login"; });
+addEventListener("pagehide", () => { if (!leaving) keep(); });
+// The next one to log in here is somebody else.
+document.addEventListener("submit", ({ target }) => {
+  if (target.getAttribute("action") !== "/logout") return;
+  leaving = true;
+  try { sessionStorage.clear(); } catch (error) { console.info("this browser keeps nothing", error); }
+});
