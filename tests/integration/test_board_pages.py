@@ -64,6 +64,12 @@ async def test_a_filter_is_in_the_address_and_every_link_keeps_it(web: Web) -> N
     assert (await web.client.get("/?project=NOPE")).status_code == 200
 
 
+async def test_a_card_names_some_labels_and_counts_the_rest(web: Web) -> None:
+    await web.ticket("Much labelled", labels=[f"label-{number}" for number in range(10)])
+    shown = (await web.client.get("/?part=columns")).text
+    assert "<li>label-7</li>" in shown and '<li title="label-8, label-9">2 more</li>' in shown
+
+
 async def test_cancelled_tickets_have_a_column_where_somebody_wants_to_see_them(web: Web) -> None:
     key = await web.ticket("Gone")
     await web.send("POST", f"/tickets/{key}/cancel")

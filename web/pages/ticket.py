@@ -107,13 +107,12 @@ def _unchanged(db: Session, ticket: Ticket, form: Mapping[str, str]) -> None:
     db.refresh(ticket, with_for_update=True)
     for field, now in (("title", ticket.title), ("body", ticket.body), ("labels", ", ".join(ticket.labels))):
         if field in form and digest(now) != was and form[field].strip() != now.strip():
-            hint = "what you wrote is kept here, and the other text stands above; to replace that, save again"
-            if field != "body":
-                hint = f"it says now: {now[:300]}" if now else "it is empty now"
             name = {"body": "the description", "labels": "the list of labels"}.get(field, "the title")
-            raise Conflict(
-                f"{name} was changed while you wrote", f"{hint}; to replace it, save again" if field != "body" else hint, field
-            )
+            if field == "body":
+                hint = "what you wrote is kept here, and the other text stands above"
+            else:
+                hint = f"it says now: {now[:300]}" if now else "it is empty now"
+            raise Conflict(f"{name} was changed while you wrote", f"{hint}; to replace it, save again", field)
 
 
 def _line(text: str) -> int | None:
