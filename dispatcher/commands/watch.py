@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +18,10 @@ from dispatcher.commands.transcript import brief, items_from
 
 if TYPE_CHECKING:
     from dispatcher.client import Client, Event
+
+
+INTERRUPTED = 128 + signal.SIGINT
+"""As shells tell a process that Ctrl-C ended."""
 
 
 def register(app: typer.Typer) -> None:
@@ -35,6 +41,8 @@ def watch(
             key = client.get(f"/tickets/{key}")["key"]
         if not as_data:
             note(f"watching {key or 'the board'}; end with Ctrl-C")
+        # There is nothing to finish, and an exception can be lost: Python only prints one that comes upon it in a finalizer.
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
         for event in client.events(begin, key, lambda text: note(f"{text}; trying again")):
             for line in [json.dumps(event.data, ensure_ascii=False)] if as_data else _lines(client, event, key):
                 _put(line, event)
