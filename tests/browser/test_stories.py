@@ -100,6 +100,7 @@ async def test_a_run_is_watched_and_its_question_answered_on_the_board(site: Sit
     key = site.newest()
     await settled(tab, key, "running")
     await card(tab, key).locator(".card-title").click()
+    await expect(tab.locator("#pane [data-module=ticket]")).to_have_attribute("data-loaded", "yes")  # else it is a link
     await tab.locator("#pane").get_by_role("link", name="Transcript").first.click()
     await expect(tab.get_by_role("article", name="Run echo first, done")).to_be_visible()
     await settled(tab, key, "blocked")

@@ -8,16 +8,18 @@ import "./say.js";
 import "./time.js";
 import { toast } from "./toasts.js";
 import "./unsent.js";
+import { renewed, within } from "./within.js";
 
 // A part's own script comes with the part: <section data-module="review"> loads review.js, also when it is swapped in later.
-function load() {
-  for (const part of document.querySelectorAll("[data-module]:not([data-loaded])")) {
+function load(root) {
+  for (const part of within(root, "[data-module]:not([data-loaded])")) {
     part.dataset.loaded = "";
     import(`./${part.dataset.module}.js`).then(() => { part.dataset.loaded = "yes"; });
   }
 }
-load();
-for (const event of ["htmx:after:swap", "refreshed"]) document.addEventListener(event, load);
+load(document);
+document.addEventListener("htmx:after:swap", () => load(document));
+document.addEventListener("refreshed", ({ detail }) => load(renewed(detail)));
 
 // The old way, which browsers allow over plain HTTP too, as from another machine of the house.
 function copied(text) {

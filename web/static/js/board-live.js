@@ -27,8 +27,8 @@ const set = (element, number = 0) => { if (element.textContent !== String(number
 
 function count(entry) {
   const counts = entry.counts[columns().dataset.project] || {};
-  for (const column of columns().querySelectorAll("[data-column]")) set(column.querySelector(".number"), counts[column.dataset.column]);
-  for (const tab of columns().querySelectorAll("[data-count]")) set(tab, counts[tab.dataset.count]);
+  for (const column of document.getElementById("lanes").children) set(column.querySelector(".number"), counts[column.dataset.column]);
+  for (const tab of columns().querySelectorAll(".column-tabs [data-count]")) set(tab, counts[tab.dataset.count]);
   columns().dataset.found = Object.values(counts).reduce((sum, number) => sum + number, 0);
   document.dispatchEvent(new CustomEvent("board:counted"));
 }

@@ -111,7 +111,7 @@ addEventListener("popstate", () => {
   if (name) open(name, { quiet: true }); else close({ quiet: true });
 });
 document.addEventListener("board:replaced", mark);
-document.addEventListener("refreshed", mark);
+document.addEventListener("refreshed", () => { if (shown) mark(); });
 key("Escape", "Close the ticket", () => close(), { group: "Board", when: () => Boolean(shown) });
 key("p", "Go to the open ticket, and back", () => {
   if (pane.contains(document.activeElement)) { const card = cardOf(shown); if (card) focus(card); } else pane.focus();

@@ -4,6 +4,7 @@
 import { key } from "./keys.js";
 import { isLeading } from "./live.js";
 import { toast } from "./toasts.js";
+import { renewed, within } from "./within.js";
 
 const WORDS = { "ticket.blocked": "needs you", "ticket.review": "is ready for review" };
 const ASK_MS = 250;
@@ -114,9 +115,9 @@ async function set(on) {
 
 document.addEventListener("change", ({ target }) => { if (target.matches("[data-notify]")) set(target.checked); });
 // Boxes that came with a part of the page; a setting is not read again for each card that is drawn.
-const later = (root) => { if (root.querySelector("[data-notify]:not([data-told])")) reflect(); };
+const later = (root) => { if (within(root, "[data-notify]:not([data-told])").length) reflect(); };
 document.addEventListener("htmx:after:swap", () => later(document));
-document.addEventListener("refreshed", ({ detail }) => later(detail?.parentElement || document));
+document.addEventListener("refreshed", ({ detail }) => later(renewed(detail)));
 addEventListener("storage", ({ key: name }) => { if (name === "notifications") reflect(); });
 reflect();
 key("", "Notify me when a ticket needs me", () => set(true), { group: "Settings", when: () => able && !wanted() });

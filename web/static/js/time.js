@@ -1,4 +1,6 @@
 // Times in the reader's own zone, and running clocks: <time datetime>, and [data-since] for how long ago that was, [data-coarse] in minutes.
+import { renewed, within } from "./within.js";
+
 export function span(seconds) {
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
@@ -22,7 +24,7 @@ export function ago(seconds) {
 
 // <time class="ago">: how long ago it was, the time itself as its title.
 function age(root = document) {
-  for (const time of root.querySelectorAll("time.ago[datetime]")) {
+  for (const time of within(root, "time.ago[datetime]")) {
     const at = new Date(time.dateTime);
     const text = ago((Date.now() - at) / 1000);
     if (time.textContent !== text) { time.title = at.toLocaleString(); time.textContent = text; }
@@ -32,7 +34,7 @@ function age(root = document) {
 export function localise(root = document) {
   const today = new Date().toDateString();
   age(root);
-  for (const time of root.querySelectorAll("time[datetime]:not(.ago)")) {
+  for (const time of within(root, "time[datetime]:not(.ago)")) {
     const at = new Date(time.dateTime);
     const text = at.toLocaleString([], at.toDateString() === today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
     if (time.textContent !== text) { time.title = at.toLocaleString(); time.textContent = text; }
@@ -40,7 +42,7 @@ export function localise(root = document) {
 }
 
 function tick(root = document) {
-  for (const one of root.querySelectorAll("[data-since]")) {
+  for (const one of within(root, "[data-since]")) {
     const seconds = Math.max(0, (Date.now() - new Date(one.dataset.since)) / 1000);
     const text = "coarse" in one.dataset ? coarse(seconds) : span(seconds);
     if (one.textContent !== text) one.textContent = text;
@@ -60,4 +62,4 @@ localise();
 setInterval(() => { tick(); for (const handler of each) handler(); }, 1000);
 setInterval(age, 20_000);
 document.addEventListener("htmx:after:swap", () => show());
-document.addEventListener("refreshed", ({ detail }) => show(detail?.parentElement || document));
+document.addEventListener("refreshed", ({ detail }) => show(renewed(detail)));
