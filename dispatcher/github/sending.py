@@ -14,7 +14,7 @@ from dispatcher.errors import Conflict, DispatcherError
 from dispatcher.git import open_repository
 from dispatcher.github import comments, pushing
 from dispatcher.github.client import Away, Refused
-from dispatcher.github.gone import whereabouts
+from dispatcher.github.gone import GONE, whereabouts
 from dispatcher.github.outbox import collect, owed, owes
 from dispatcher.github.pulls import opened, pull_of, workspace
 from dispatcher.github.remarks import MARK, remark
@@ -24,8 +24,6 @@ from dispatcher.github.work import Work, issue_of
 from dispatcher.models import Comment, GitHubLetter, GitHubPull, GitHubRemark, GitHubRepo, Run, Ticket, utcnow
 
 LAST_WAIT = 6 * 3600.0
-FINAL = (404, 410)
-"""What is gone stays gone: nothing more is owed to it."""
 CLOCKS = timedelta(days=1)
 """So far back a comment of ours is looked for: the clock here may be ahead of GitHub's."""
 MOVED = (301, 307, 308)
@@ -74,13 +72,13 @@ async def _one(work: Work, row: GitHubLetter) -> bool:
 
 async def _is_final(work: Work, row: GitHubLetter, code: int) -> bool:
     """Whether what it is about is gone; an issue that is, is told of here too, since no delivery may have done so."""
-    if row.kind != "pull" and code in (*FINAL, *MOVED):
+    if row.kind != "pull" and code in (*GONE, *MOVED):
         number = await work.read(_issue_number, row.ticket_id)
         how = await whereabouts(work, number) if number is not None else ""
         if number is not None and how:
             await work.write(gone, work.repo, number, how)
             return True
-    return code in FINAL
+    return code in GONE  # nothing more is owed to it
 
 
 async def _run(work: Work, row: GitHubLetter) -> None:

@@ -1,4 +1,5 @@
 // A new ticket in a dialog of the board (`c`, which clicks the link at the top), or on its own page; what is typed is kept in this tab until it is filed.
+import { read, write } from "./kept.js";
 import { loggedOut } from "./requests.js";
 import { toast, told } from "./toasts.js";
 
@@ -10,18 +11,8 @@ let begun = {}; // what the template gave
 
 const form = () => document.getElementById("new-form");
 
-function stored() {
-  try { return JSON.parse(sessionStorage.getItem(KEPT) || "{}"); } catch { return {}; }
-}
-
-function store(values) {
-  try {
-    if (values) sessionStorage.setItem(KEPT, JSON.stringify(values));
-    else sessionStorage.removeItem(KEPT);
-  } catch (error) {
-    console.info("this browser keeps no drafts", error);
-  }
-}
+const stored = () => read(KEPT) || {};
+const store = (values) => write(KEPT, values);
 
 function restore() {
   const fields = form()?.elements;

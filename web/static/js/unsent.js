@@ -4,6 +4,7 @@
 //
 // Kept when the page is left, for this tab. It is put back where it is known not to have been sent: the login stood in the way
 // ([data-unsent] on the page that asks for it), or the reader reloads or goes back. After any other way to the page it may have been sent.
+import { read, write } from "./kept.js";
 import { say } from "./say.js";
 import { toast } from "./toasts.js";
 
@@ -31,22 +32,9 @@ function typed() {
     })));
 }
 
-function read() {
-  try { return JSON.parse(sessionStorage.getItem(KEPT) || "null"); } catch { return null; }
-}
-
-function write(kept) {
-  try {
-    if (kept) sessionStorage.setItem(KEPT, JSON.stringify(kept));
-    else sessionStorage.removeItem(KEPT);
-  } catch (error) {
-    console.info("this browser keeps nothing that was typed", error);
-  }
-}
-
 function keep() {
   const fields = [...typed(), ...waiting];
-  if (fields.length) write({ path: location.pathname, known: login, fields });
+  if (fields.length) write(KEPT, { path: location.pathname, known: login, fields });
 }
 
 function fieldOf(one) {
@@ -78,12 +66,12 @@ function restore() {
 }
 
 function begin() {
-  const kept = read();
+  const kept = read(KEPT);
   if (!kept) return;
-  if (document.querySelector("[data-unsent]")) { write({ ...kept, known: true }); return; }
+  if (document.querySelector("[data-unsent]")) { write(KEPT, { ...kept, known: true }); return; }
   const again = ["reload", "back_forward"].includes(performance.getEntriesByType("navigation")[0]?.type);
-  if (kept.path !== location.pathname) { if (!kept.known) write(null); return; }
-  write(null);
+  if (kept.path !== location.pathname) { if (!kept.known) write(KEPT, null); return; }
+  write(KEPT, null);
   if (!kept.known && !again) return;
   waiting = kept.fields;
   if (restore() && kept.known) { toast("What you had typed is here again", { hint: "It has not been sent." }); say("What you had typed is here again."); }
