@@ -1,19 +1,8 @@
 // <md-editor>: a Markdown field with a preview, whose text is kept in this tab until it is sent. Without scripts it is a textarea.
 // Mod+Enter sends the form that it stands in.
+import { readText, writeText } from "./kept.js";
+
 const SAVE_MS = 250;
-
-function kept(name) {
-  try { return sessionStorage.getItem(name) || ""; } catch { return ""; }
-}
-
-function keep(name, text) {
-  try {
-    if (text) sessionStorage.setItem(name, text);
-    else sessionStorage.removeItem(name);
-  } catch (error) {
-    console.info("this browser keeps no drafts", error);
-  }
-}
 
 class Editor extends HTMLElement {
   connectedCallback() {
@@ -25,7 +14,7 @@ class Editor extends HTMLElement {
     const form = this.closest("form");
     form?.addEventListener("submit", () => {
       this.forget();
-      if (this.draft) keep(this.draft, "");
+      if (this.draft) writeText(this.draft, "");
     });
     // Where it was not sent after all, the text still stands here.
     form?.addEventListener("htmx:finally:request", () => { if (this.isConnected) this.save(); });
@@ -37,7 +26,7 @@ class Editor extends HTMLElement {
 
   restore() {
     const { area } = this;
-    const text = this.draft && !area.defaultValue && !area.value && kept(this.draft);
+    const text = this.draft && !area.defaultValue && !area.value && readText(this.draft);
     if (!text) return;
     area.value = text;
     area.dispatchEvent(new Event("input", { bubbles: true }));
@@ -54,7 +43,7 @@ class Editor extends HTMLElement {
   save() {
     const { area } = this;
     this.forget();
-    if (this.draft && area) keep(this.draft, area.value === area.defaultValue ? "" : area.value);
+    if (this.draft && area) writeText(this.draft, area.value === area.defaultValue ? "" : area.value);
   }
 
   later() {
