@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -138,31 +137,6 @@ async def test_a_crash_between_post_and_mark_leaves_one_comment(
     await github.sync()
     assert len([call for call in github.hub.calls if call.startswith("POST")]) == 1
     assert github.desk.all(GitHubLetter)[0].remote_id == min(github.hub.comments)
-
-
-async def test_limits_and_outages_are_waited_out_by_the_headers(github: Octo) -> None:
-    number = await begun(github)
-    github.ask("Which one?")
-    path = f"POST /repos/octo/web/issues/{number}/comments"
-    for fault, least, most in (
-        (Fault(path, 403, {"retry-after": "60"}), 58, 61),
-        (Fault(path, 429, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(time.time()) + 900)}), 890, 901),
-        (Fault(path, 403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "0"}), 0, 2),
-        (Fault(path, 502), 0, 60),
-    ):
-        github.hub.faults.append(fault)
-        await github.tend()
-        repo = github.repo()
-        assert repo.paused_until is not None and repo.fault, fault
-        wait = repo.paused_until.timestamp() - time.time()
-        assert least <= wait <= most, (fault, wait)
-        calls = len(github.hub.calls)
-        if wait > 5:
-            await github.tender.tend()
-            assert len(github.hub.calls) == calls, "it was left alone"
-    assert github.comments(number) == [] and github.owed()
-    await github.sync()
-    assert len(github.comments(number)) == 1 and github.repo().fault == "" and github.repo().failures == 0
 
 
 async def test_a_bad_token_is_said_and_nothing_is_lost(github: Octo) -> None:
