@@ -89,7 +89,7 @@ def _no_number(text: str) -> None:
 def _take(site: Site, project: str, guid: str, event: str, payload: dict[str, Any]) -> bool | None:
     with site.database.transaction() as db:
         repo = _repo(db, project)
-        return inbox.receive(db, repo, guid, event, payload) if repo is not None else None
+        return inbox.receive(db, inbox.addressee(db, repo, payload), guid, event, payload) if repo is not None else None
 
 
 def _note(site: Site, project: str, why: str) -> None:

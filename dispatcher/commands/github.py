@@ -267,6 +267,8 @@ def _show_hook(told: dict[str, Any]) -> None:
             *(("", name) for name in told["events"]),
         ]
     )
+    if told["app_id"]:
+        say("   or enter the same, once for all its repositories, as the App's own webhook")
     if not told["reachable"]:
         say("problem  GitHub cannot reach that address", "yellow")
         say("   hint: set DISPATCHER_PUBLIC_URL to one that it can, start again, and connect again")

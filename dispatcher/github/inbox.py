@@ -41,6 +41,18 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Work, GitHubDelivery], Awaitable[str]]
 
 
+def addressee(db: Session, repo: GitHubRepo, payload: dict[str, Any]) -> GitHubRepo:
+    """The connection whose inbox a delivery to `repo` belongs in: an App has one webhook, which tells of all its repositories.
+
+    It is another than `repo` only where both talk to GitHub as the same App, whose secret the delivery was signed with.
+    """
+    if not repo.app_id or not _elsewhere(repo, payload):
+        return repo
+    same = (GitHubRepo.app_id == repo.app_id, GitHubRepo.api_url == repo.api_url)
+    others = db.exec(select(GitHubRepo).where(*same).order_by(col(GitHubRepo.id)))
+    return next((other for other in others if not _elsewhere(other, payload)), repo)
+
+
 def receive(db: Session, repo: GitHubRepo, guid: str, event: str, payload: dict[str, Any]) -> bool:
     """Write a delivery down; False for one that is here already, which changes nothing."""
     now, payload = utcnow(), storable(payload)

@@ -40,7 +40,9 @@ def warnings(db: Session, settings: Settings, repo: GitHubRepo, project: Project
     if repo.refused and (repo.delivered_at is None or (repo.refused_at or repo.created_at) > repo.delivered_at):
         found.append(Warned(f"a delivery was refused: {repo.refused}", f"look at the webhook's settings of {repo.repository}"))
     if repo.delivered_at is None:
-        found.append(Warned("no delivery has come yet", f"enter {connect.hook_url(settings, project)} as a webhook on GitHub"))
+        found.append(
+            Warned("no delivery has come yet", f"enter {connect.hook_url(settings, project)} as {_hook(repo)} on GitHub")
+        )
     elif repo.missed:
         changes = f"{repo.missed} change{'' if repo.missed == 1 else 's'}"
         hint = f"look at its recent deliveries on GitHub, and whether all of these are ticked: {', '.join(connect.EVENTS)}"
@@ -61,6 +63,10 @@ def warnings(db: Session, settings: Settings, repo: GitHubRepo, project: Project
         if utcnow() - oldest > SLOW:
             found.append(Warned(f"{words} since {oldest:%Y-%m-%d %H:%M} UTC", "see whether a worker runs: dispatcher up"))
     return found
+
+
+def _hook(repo: GitHubRepo) -> str:
+    return "a webhook, of the repository or of the App," if repo.app_id else "a webhook"
 
 
 def lags(db: Session, repo: GitHubRepo) -> list[tuple[str, datetime]]:

@@ -164,6 +164,25 @@ async def test_a_webhook_of_another_repository_is_said(github: Octo) -> None:
     assert github.told()["pinged_at"] and not any("octo/other" in one["words"] for one in github.told()["warnings"])
 
 
+async def test_two_webhooks_that_tell_the_same_do_it_once(github: Octo) -> None:
+    """The repository's own and the App's, both entered: all comes twice, as deliveries of two names."""
+    number = people.open_issue(github.hub, "ada", "One", "")
+    people.add_comment(github.hub, "ada", number, "A word before")
+    people.add_label(github.hub, "ada", number, "agent:coder")
+    await github.sync()
+    github.ask("Which one?")
+    await github.sync()
+    people.add_comment(github.hub, "ada", number, "This one")
+    told = github.hub.flush()
+    github.bring([*github.hub.sent, *(Delivery(f"app-{one.guid}", one.event, one.body) for one in github.hub.sent)])
+    assert told and len({row.guid for row in github.deliveries()}) == 2 * len(github.hub.sent)
+    await github.sync()
+    assert github.ticket(number).state == "queued" and len(github.live()) == 1
+    assert len(github.desk.all(Run)) == 2, "the first, and the one that goes on with the answer"
+    assert [row.body for row in github.desk.all(Comment)] == ["A word before"], "the other is an answer"
+    assert len(github.comments(number)) == 3, "one for the run that asked, and hers"
+
+
 async def test_what_is_not_ticked_at_the_webhook_shows_with_its_ping(github: Octo) -> None:
     sent = [connect.name_of_event(name) for name in connect.EVENTS]
     assert sent[0] == "issues" and {"check_run", "check_suite", "repository", "pull_request_review_comment"} < set(sent)

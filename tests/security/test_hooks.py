@@ -13,12 +13,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlmodel import select
+from sqlmodel import col, select
 
 from dispatcher.github import inbox, secrets
 from dispatcher.github.connect import connect_repo
 from dispatcher.github.verify import sign, signed
-from dispatcher.models import GitHubDelivery, GitHubRepo
+from dispatcher.models import GitHubDelivery, GitHubRepo, Project
+from tests.gitting import begin_repository
 from tests.webbing import Web, open_web
 
 pytestmark = pytest.mark.guarantee("a webhook counts once and only if signed")
@@ -222,3 +223,33 @@ def test_a_variable_wins_over_the_file(tmp_path: Path) -> None:
     secrets.write(settings, "web", "token", " of the file \n")
     assert secrets.read(settings, "WEB", "token", {}) == "of the file"
     assert secrets.read(settings, "web", "token", {"DISPATCHER_GITHUB_WEB_TOKEN": "of the variable"}) == "of the variable"
+
+
+async def test_an_apps_one_webhook_serves_all_its_repositories(door: Door, tmp_path: Path) -> None:
+    """Signed with the App's secret is what is about any repository that is connected as this App, and nothing else is."""
+    connected = {
+        "WEB": {"repository": "octo/web", "app_id": "7", "installation_id": "55"},
+        "API": {"repository": "octo/api", "app_id": "7", "installation_id": "56"},
+        "OPS": {"repository": "octo/ops", "app_id": "8", "installation_id": "57"},
+        "LIB": {"repository": "octo/lib"},
+        "FAR": {"repository": "octo/far", "app_id": "7", "installation_id": "1", "api_url": "https://git.example/api/v3"},
+    }
+    for key, how in connected.items():
+        if key != "WEB":
+            begin_repository(tmp_path / key)
+            await door.web.send("POST", "/projects", {"path": str(tmp_path / key), "key": key}, status=201)
+        with door.web.database.transaction() as db:
+            connect_repo(db, door.web.settings, key, **how)
+    for key, how in connected.items():
+        body = json.dumps(json.loads(BODY) | {"repository": {"id": 1, "full_name": how["repository"]}}).encode()
+        assert (await door.knock(body, x_github_delivery=f"about-{key}")).status_code == 202
+    with door.web.database.reading() as db:
+        query = select(GitHubDelivery.guid, Project.key, GitHubDelivery.state, GitHubDelivery.note)
+        rows = db.exec(query.join(GitHubRepo, col(GitHubRepo.id) == GitHubDelivery.repo_id).join(Project)).all()
+    assert {guid: tuple(rest) for guid, *rest in rows} == {
+        "about-WEB": ("WEB", "waiting", ""),
+        "about-API": ("API", "waiting", ""),
+        "about-OPS": ("WEB", "ignored", "it is about octo/ops"),
+        "about-LIB": ("WEB", "ignored", "it is about octo/lib"),
+        "about-FAR": ("WEB", "ignored", "it is about octo/far"),
+    }
