@@ -86,15 +86,23 @@ def _graph(hub: GitHub, call: Call) -> Answer:
     """One query of an issue; what is in underscores here is not shown by REST."""
     if not hub.graphs:
         return 200, {"data": None, "errors": [{"type": "FORBIDDEN", "message": "Resource not accessible"}]}, {}
+    for field in ("login", "__typename", "databaseId"):
+        assert field in call.data["query"]
     if "id" in call.data["variables"]:
         comment = next(one for one in hub.comments.values() if one["node_id"] == call.data["variables"]["id"])
         editor = comment.get("_editor")
-        told = {"login": editor["login"].removesuffix("[bot]"), "__typename": editor["type"]} if editor else None
-        return 200, {"data": {"node": {"lastEditedAt": comment["updated_at"] if editor else None, "editor": told}}}, {}
+        told = {"lastEditedAt": comment["updated_at"] if editor else None, "editor": _actor(editor)}
+        return 200, {"data": {"node": told}}, {}
     issue = hub.issues[call.data["variables"]["number"]]
-    editor = issue.get("_editor")
-    told = {"login": editor["login"].removesuffix("[bot]"), "__typename": editor["type"]} if editor else None
-    return 200, {"data": {"repository": {"issue": {"lastEditedAt": issue.get("_edited"), "editor": told}}}}, {}
+    told = {"lastEditedAt": issue.get("_edited"), "editor": _actor(issue.get("_editor"))}
+    return 200, {"data": {"repository": {"issue": told}}}, {}
+
+
+def _actor(user: dict[str, Any] | None) -> dict[str, Any] | None:
+    """As GraphQL tells of who REST has as `user`."""
+    if user is None:
+        return None
+    return {"login": user["login"].removesuffix("[bot]"), "__typename": user["type"], "databaseId": user["id"]}
 
 
 def _issue(hub: GitHub, call: Call, number: str) -> Answer:

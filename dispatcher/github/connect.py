@@ -123,6 +123,7 @@ def change_policy(
         repo.permission = _one_of(permission, LEAST, "permission")
     if allowed is not None:
         repo.allowed = sorted({check_login(login, "allowed").lower() for login in allowed})
+        repo.allowed_numbers = {login: number for login, number in repo.allowed_numbers.items() if login in repo.allowed}
     if triggers is not None:
         repo.triggers = [name for name in TRIGGERS if name in {_one_of(one, TRIGGERS, "triggers") for one in triggers}]
     if assignees is not None:

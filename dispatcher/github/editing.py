@@ -16,12 +16,13 @@ from dispatcher.github.work import Work
 EDITOR = "edited_since"
 """In an issue's payload: who edited it after the trigger that goes with it, and may not start runs; no name of GitHub's."""
 SOMEBODY = "somebody"
-_QUERY = """query($owner: String!, $name: String!, $number: Int!) {
-  repository(owner: $owner, name: $name) { issue(number: $number) { lastEditedAt editor { login __typename } } }
-}"""
-_EDITED = """query($id: ID!) {
-  node(id: $id) { ... on IssueComment { lastEditedAt editor { login __typename } } }
-}"""
+_EDITOR = "editor { login __typename ... on User { databaseId } ... on Bot { databaseId } }"
+_QUERY = f"""query($owner: String!, $name: String!, $number: Int!) {{
+  repository(owner: $owner, name: $name) {{ issue(number: $number) {{ lastEditedAt {_EDITOR} }} }}
+}}"""
+_EDITED = f"""query($id: ID!) {{
+  node(id: $id) {{ ... on IssueComment {{ lastEditedAt {_EDITOR} }} }}
+}}"""
 
 
 async def edited_since(work: Work, issue: dict[str, Any], when: datetime) -> dict[str, str]:
@@ -71,4 +72,5 @@ async def _written(work: Work, issue: dict[str, Any], when: datetime) -> list[di
 def _user(editor: dict[str, Any]) -> dict[str, Any]:
     """As REST tells of them: there a bot's login ends with [bot]."""
     login, kind = editor.get("login") or "ghost", editor.get("__typename") or "User"
-    return {"login": f"{login}[bot]" if kind == "Bot" and not login.endswith("[bot]") else login, "type": kind}
+    login = f"{login}[bot]" if kind == "Bot" and not login.endswith("[bot]") else login
+    return {"login": login, "type": kind, "id": editor.get("databaseId") or 0}

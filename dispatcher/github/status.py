@@ -109,7 +109,8 @@ def trust_table(repo: GitHubRepo) -> list[dict[str, Any]]:
     senders = [(f"a person with {name} permission", Sender("somebody", "User", name)) for name in reversed(ORDER[1:])]
     senders.append(("a person without any", Sender("somebody", "User", "none")))
     senders.append(("a bot with write permission", Sender("robot[bot]", "Bot", "write")))
-    senders += [(f"{login}, on the allowlist", Sender(login, "User", "none")) for login in repo.allowed]
+    for login in repo.allowed:
+        senders.append((f"{login}, on the allowlist", Sender(login, "User", "none", repo.allowed_numbers.get(login, 0))))
     return [
         {"sender": words, "may": {trigger: judge(repo, sender, trigger).allowed for trigger in TRIGGERS}}
         for words, sender in senders
@@ -118,7 +119,8 @@ def trust_table(repo: GitHubRepo) -> list[dict[str, Any]]:
 
 async def try_sender(hub: Hub, repo: GitHubRepo, login: str, kind: str = "User") -> dict[str, Any]:
     """What one login may do, with the permission that GitHub tells of them now."""
-    sender = Sender(login, "Bot" if login.endswith("[bot]") else kind)
+    number = repo.allowed_numbers.get(login.lower(), 0)
+    sender = Sender(login, "Bot" if login.endswith("[bot]") else kind, number=number)
     if needs_permission(repo, sender):
         sender = sender._replace(permission=await permission(hub, login))
     rows = {trigger: judge(repo, sender, trigger) for trigger in TRIGGERS}

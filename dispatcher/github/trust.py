@@ -27,6 +27,8 @@ class Sender(NamedTuple):
     kind: str = "User"
     """User, Bot, Organization, Mannequin."""
     permission: str = ""
+    number: int = 0
+    """The account's, which stays its own when it is renamed; 0 where GitHub told none."""
 
     @property
     def bot(self) -> bool:
@@ -48,7 +50,7 @@ def judge(repo: GitHubRepo, sender: Sender, trigger: Trigger) -> Verdict:
     |---|---|---|
     | anyone | one that is off in this project | no |
     | a bot, where bots are off | any | no |
-    | on the allowlist | any | yes |
+    | on the allowlist, and the account that it was of when it first counted | any | yes |
     | with the least permission that the project asks for, or better | any | yes |
     | anyone else | any | no |
     """
@@ -56,18 +58,29 @@ def judge(repo: GitHubRepo, sender: Sender, trigger: Trigger) -> Verdict:
         return Verdict(False, f"{_NAMES[trigger]} start no runs in this project")
     if sender.bot and not repo.bots:
         return Verdict(False, f"{sender.login} is a bot, and bots may not start runs")
-    if sender.login.lower() in repo.allowed:
+    if listed(repo, sender):
         return Verdict(True, f"{sender.login} is on the allowlist")
     if repo.permission != "none" and _rank(sender.permission) >= ORDER.index(repo.permission):
         return Verdict(True, f"{sender.login} has {sender.permission} permission")
     has = f"has {sender.permission} permission" if sender.permission and sender.permission != "none" else "has no permission"
     wanted = "only the allowlist counts" if repo.permission == "none" else f"{repo.permission} or better is asked for"
+    if sender.login.lower() in repo.allowed:
+        return Verdict(False, f"{sender.login} is another account by now than on the allowlist, and {has}; {wanted}")
     return Verdict(False, f"{sender.login} {has}; {wanted}")
+
+
+def listed(repo: GitHubRepo, sender: Sender) -> bool:
+    """Whether the allowlist means this account: a login that its owner gave up is free for anybody.
+
+    GitHub's documentation says so under "Changing your username".
+    """
+    login = sender.login.lower()
+    return login in repo.allowed and repo.allowed_numbers.get(login, sender.number) == sender.number
 
 
 def needs_permission(repo: GitHubRepo, sender: Sender) -> bool:
     """Whether the verdict hangs on the permission, so that GitHub has to be asked for it."""
-    return repo.permission != "none" and sender.login.lower() not in repo.allowed and (repo.bots or not sender.bot)
+    return repo.permission != "none" and not listed(repo, sender) and (repo.bots or not sender.bot)
 
 
 def _rank(permission: str) -> int:

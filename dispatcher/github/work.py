@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 from dispatcher.db import Database
 from dispatcher.errors import NotFound
 from dispatcher.github.client import Hub, Refused
-from dispatcher.github.trust import ORDER, Sender, Trigger, Verdict, judge, needs_permission
+from dispatcher.github.trust import ORDER, Sender, Trigger, Verdict, judge, listed, needs_permission
 from dispatcher.models import GitHubIssue, GitHubRepo, Project, Ticket
 from dispatcher.settings import Settings
 
@@ -60,10 +60,13 @@ class Work:
 
     async def judge(self, user: dict[str, Any] | None, trigger: Trigger) -> tuple[Sender, Verdict]:
         """Whether a user of a payload may do that; GitHub is asked for the permission where that decides."""
+        told = user or {}
         # A deleted account has no user; GitHub shows it as ghost.
-        sender = Sender(str((user or {}).get("login") or "ghost"), str((user or {}).get("type") or "User"))
+        sender = Sender(str(told.get("login") or "ghost"), str(told.get("type") or "User"), number=int(told.get("id") or 0))
         if needs_permission(self.repo, sender):
-            sender = sender._replace(permission=await permission(self.hub, sender.login))
+            sender = sender._replace(permission=await permission(self.hub, sender.login, sender.number))
+        if sender.number and listed(self.repo, sender) and sender.login.lower() not in self.repo.allowed_numbers:
+            self.repo.allowed_numbers = await self.write(_remember, self.repo_id, sender)
         return sender, judge(self.repo, sender, trigger)
 
     def ours(self, user: dict[str, Any] | None) -> bool:
@@ -71,8 +74,16 @@ class Work:
         return bool(self.repo.user_id) and (user or {}).get("id") == self.repo.user_id
 
 
-async def permission(hub: Hub, login: str) -> str:
-    """A user's permission on the repository, "none" for a stranger.
+def _remember(db: Session, repo_id: int, sender: Sender) -> dict[str, int]:
+    """Write down which account a login of the allowlist is; the numbers of all of them."""
+    repo = db.get_one(GitHubRepo, repo_id)
+    repo.allowed_numbers = {sender.login.lower(): sender.number} | repo.allowed_numbers
+    db.add(repo)
+    return repo.allowed_numbers
+
+
+async def permission(hub: Hub, login: str, number: int = 0) -> str:
+    """A user's permission on the repository, "none" for a stranger, and where another account has the login by now.
 
     A role that an organisation made itself counts as the plain one that it builds on.
     """
@@ -82,6 +93,8 @@ async def permission(hub: Hub, login: str) -> str:
         if error.code == 404:
             return "none"
         raise
+    if number and int((found.get("user") or {}).get("id") or number) != number:
+        return "none"
     role = str(found.get("role_name") or "")
     return role if role in ORDER else str(found.get("permission") or "none")
 

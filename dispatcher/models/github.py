@@ -39,6 +39,8 @@ class GitHubRepo(SQLModel, table=True):
     """The least permission of who may start runs: write, maintain, admin, or none for the allowlist alone."""
     allowed: list[str] = Field(default_factory=list, sa_type=JSON)
     """Logins that may start runs whatever their permission, in lower case."""
+    allowed_numbers: dict[str, int] = Field(default_factory=dict, sa_type=JSON)
+    """The account's number for each of them that has acted since: the login may be another's one day."""
     bots: bool = False
     triggers: list[str] = Field(default_factory=lambda: ["label", "comment"], sa_type=JSON)
     """What starts a run: label, comment, assign."""

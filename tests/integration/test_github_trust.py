@@ -122,6 +122,37 @@ async def test_every_sender_with_every_event_and_every_label(github: Octo) -> No
     assert wrong == {} and sum(runs.values()) == sum(MAY.values()) * (2 + 2 + 2 + 2)
 
 
+async def test_the_name_of_somebody_on_the_allowlist_is_not_theirs_for_good(github: Octo) -> None:
+    """A login that its owner gave up is free: who takes it is another account, by its number."""
+
+    async def asked(title: str) -> str:
+        number = people.open_issue(github.hub, "lister", title, "", "agent:coder")
+        await github.sync()
+        return github.ticket(number).state
+
+    assert await asked("One") == "queued"
+    before = github.hub.people["lister"]
+    github.hub.person("lister", "read")
+    assert github.hub.people["lister"]["id"] != before["id"] and await asked("Two") == "backlog"
+    assert any("lister is another account by now" in note for note in github.notes())
+    github.policy(allowed=["listed[bot]"])
+    github.policy(allowed=["lister"])  # put there again, it is the account that has the name now
+    assert await asked("Three") == "queued"
+    github.hub.people["lister"] = before
+    assert await asked("Four") == "backlog"
+
+
+async def test_a_permission_is_that_of_the_account_and_not_of_the_name(github: Octo) -> None:
+    """What came late from an account whose login is a maintainer's by now."""
+    number = people.open_issue(github.hub, "tess", "One", "", "agent:coder")
+    github.hub.person("tess", "admin")
+    await github.sync()
+    assert github.ticket(number).state == "backlog"
+    people.add_comment(github.hub, "tess", number, "/agent coder")
+    await github.sync()
+    assert github.ticket(number).state == "queued"
+
+
 @pytest.mark.parametrize("who", MAY)
 async def test_everybody_elses_issue_waits_until_a_person_accepts_it(github: Octo, who: str) -> None:
     number = people.open_issue(github.hub, who, "Please", "Do it")
