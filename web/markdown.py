@@ -63,6 +63,12 @@ def markdown_filter(context: Context, text: str) -> Markup:
     return markdown(text, context.get("project_keys") or frozenset(), context.get("project_key") or "")
 
 
+def line(text: str) -> Markup:
+    """A line of a text, as cards and lists show it: code between backticks is code, everything else stays as it was typed."""
+    made: str = _line_parser.renderInline(visible(text))
+    return Markup(made)
+
+
 @lru_cache(maxsize=512)
 def _kept(text: str, keys: frozenset[str], here: str) -> Markup:
     return _make(text, keys, here)
@@ -206,4 +212,5 @@ def _make_cleaner() -> nh3.Cleaner:
 
 
 _parser = _make_parser()
+_line_parser = MarkdownIt("zero").enable("backticks")
 _cleaner = _make_cleaner()

@@ -25,7 +25,7 @@ from dispatcher.states import TICKET_STATES
 from web import inert, shell
 from web.ansi import pieces
 from web.assets import modules, static
-from web.markdown import markdown_filter
+from web.markdown import line, markdown_filter
 from web.who import me
 
 visible = inert.visible
@@ -153,7 +153,7 @@ def _make_environment() -> Environment:
     environment.filters.update(
         output=output, span=span, count=count, when=when, ago=ago, pretty=pretty, digest=digest, order=order
     )
-    environment.filters.update(markdown=markdown_filter, coloured=coloured)
+    environment.filters.update(markdown=markdown_filter, line=line, coloured=coloured)
     environment.globals.update(me=me, here=shell.here, waiting=shell.waiting, state_words=STATE_WORDS)
     environment.globals.update(static=static, modules=modules)
     # A part of a page is rendered without what stands before it in its template, so the macros are everywhere.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from web.markdown import markdown
+from web.markdown import line, markdown
 
 KEYS = frozenset({"WEB", "A2"})
 REL = 'rel="noopener noreferrer nofollow ugc"'
@@ -96,3 +96,17 @@ def test_there_is_no_link_within_a_link_and_none_to_a_project_that_is_not() -> N
     assert html("[WEB-1 and https://b.example](http://a.example)").count("<a ") == 1
     assert "<a " not in markdown("WEB-1 and #1")
     assert html("[WEB-1](src/x.py)") == "<p>WEB-1 (<code>src/x.py</code>)</p>"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("The check `make test` failed", "The check <code>make test</code> failed"),
+        ("``a ` b`` and `cut off", "<code>a ` b</code> and `cut off"),
+        ("# a\n* **b** __init__.py [c](d) &amp; <b>", "# a\n* **b** __init__.py [c](d) &amp;amp; &lt;b&gt;"),
+        ("`<img src=x onerror=alert(1)>` \\` \u202e", "<code>&lt;img src=x onerror=alert(1)&gt;</code> \\` \\u202e"),
+        ("", ""),
+    ],
+)
+def test_in_a_line_only_code_is_set_off(text: str, shown: str) -> None:
+    assert str(line(text)) == shown
