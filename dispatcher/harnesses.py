@@ -119,8 +119,8 @@ def managed_install(name: str, root: Path) -> Found | None:
 
 
 def install_folder(harness: Harness, root: Path) -> Path:
-    """Where the managed install of the offered version lies."""
-    return root / "harnesses" / harness.name / harness.package.version
+    """Where the managed install of the offered version lies, by its real path: a sandbox lets that in, and not links to it."""
+    return (root / "harnesses" / harness.name).resolve() / harness.package.version
 
 
 def version_output(binary: Path, environ: Mapping[str, str] = os.environ) -> str | None:

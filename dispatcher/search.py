@@ -9,6 +9,7 @@ before a word or a qualifier takes out what matches. A qualifier that is not one
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -166,6 +167,19 @@ def count_by_state(db: Session, looked_for: Wanted) -> dict[str, int]:
     return {state: counts.get(state, 0) for state in TICKET_STATES}
 
 
+def unknown(db: Session, looked_for: Wanted) -> list[tuple[str, str]]:
+    """What it names that there is not: `project`, `agent` or `label`, and the name. What is only taken out is not looked at."""
+    known: dict[str, set[str]] = {}
+    found: dict[tuple[str, str], None] = {}
+    for term in looked_for.terms:
+        if term.name not in _NAMES or term.without:
+            continue
+        names = known.setdefault(term.name, {name.casefold() for name in _NAMES[term.name](db)})
+        missing = [value for value in term.values if value.casefold() not in names]
+        found |= {(term.name, value): None for value in missing if value != NOBODY or term.name == "project"}
+    return list(found)
+
+
 def labels_in_use(db: Session, project: str = "") -> list[str]:
     """Every label that a ticket has, those of most tickets first."""
     value = _labels(db)
@@ -269,6 +283,12 @@ def _behind(after: str, closed: bool) -> ColumnElement[bool]:
         return or_(col(Ticket.closed_at) < at, and_(col(Ticket.closed_at) == at, col(Ticket.id) < row))
     return or_(col(Ticket.position) > at, and_(col(Ticket.position) == at, col(Ticket.id) > row))
 
+
+_NAMES: dict[str, Callable[[Session], Sequence[str]]] = {
+    "project": lambda db: db.exec(select(Project.key)).all(),
+    "agent": lambda db: db.exec(select(Agent.name)).all(),
+    "label": labels_in_use,
+}
 
 _CONDITIONS: dict[str, Any] = {
     "word": _word,

@@ -128,6 +128,7 @@ RULES = (
     Rule("POST PATCH PUT DELETE", "/api/v1/workers/**", "admin"),
     # GitHub.
     Rule("*", "/github/**", "admin"),
+    Rule("GET", "/api/v1/github", "viewer"),  # as each project's own is
     Rule("*", "/api/v1/github/**", "admin"),
 )
 

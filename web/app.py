@@ -20,6 +20,7 @@ from web.access import Access
 from web.assets import Assets
 from web.cards import extras
 from web.gate import Gate
+from web.head import Head
 from web.inventory import Inventory
 from web.jobs import Jobs
 from web.security import Guard
@@ -52,6 +53,7 @@ def create_app(settings: Settings | None = None, *, database: Database | None = 
     app.mount("/static", Assets())
     errors.install(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    app.add_middleware(Head)
     app.add_middleware(Access, settings=chosen)
     app.add_middleware(Guard, settings=chosen)
     return app

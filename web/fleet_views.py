@@ -118,6 +118,8 @@ class History:
     hours: int
     points: list[Point]
     buckets: list[tuple[datetime, int]]
+    unknown: str = ""
+    """The time that was asked for, where there is no history of it."""
 
     @property
     def words(self) -> str:
@@ -166,13 +168,13 @@ def worker_views(db: Session) -> list[WorkerView]:
     return [WorkerView(row, [run for run in usage.held(live) if run.worker == row.name], differing) for row in rows]
 
 
-def history(db: Session, hours: int, *, endpoint: int | None = None, agent: int | None = None) -> History:
-    """The ended runs of an endpoint or an agent."""
-    chosen = hours if hours in RANGES else 24
+def history(db: Session, hours: str, *, endpoint: int | None = None, agent: int | None = None) -> History:
+    """The ended runs of an endpoint or an agent, of so many hours as `RANGES` names; of a day where it names others."""
+    chosen = next((number for number in RANGES if str(number) == hours.strip()), 24)
     points = usage.history(db, chosen, endpoint=endpoint, agent=agent)
     by: usage.By = "agent" if endpoint is None else "endpoint"
     buckets = usage.tokens_over_time(db, by, chosen, 24 if chosen == 24 else chosen // 24)
-    return History(chosen, points, buckets.get(endpoint or agent or 0, []))
+    return History(chosen, points, buckets.get(endpoint or agent or 0, []), "" if hours in {"", str(chosen)} else hours)
 
 
 def findings(endpoint: Endpoint) -> list[Finding]:

@@ -370,6 +370,9 @@ class NewComment(Input):
 
 
 class Answer(Input):
-    """The answer to a blocker; an empty one tries again."""
+    """The answer to a blocker; an empty one tries again. With `blocker`, the id that the ticket shows, to that one alone."""
 
     text: str = ""
+    blocker: int | None = Field(
+        None, ge=1, description="Refused with 409, and nothing changed, where another one is open by now."
+    )

@@ -79,10 +79,26 @@ def connect(
 
 
 @app.command("status", epilog=example("dispatcher github status WEB"))
-def status(key: Key, as_data: Json = False) -> None:
-    """Show how the connection does: deliveries, what waits, faults, whom it trusts."""
+def status(
+    key: Annotated[
+        str | None, typer.Argument(metavar="[PROJECT]", help="The project's key; without it all are listed.")
+    ] = None,
+    as_data: Json = False,
+) -> None:
+    """Show how a connection does: deliveries, what waits, faults, whom it trusts. Without a project, list all connections."""
     with api() as client:
-        told = client.get(f"/projects/{key}/github")
+        told = client.get("/github" if key is None else f"/projects/{key}/github")
+    if key is None:
+        columns = [
+            Column("PROJECT", lambda row: row["project"]),
+            Column("REPOSITORY", lambda row: row["repository"]),
+            Column("LAST DELIVERY", lambda row: moment(row["delivered_at"]) or "none yet"),
+            Column("TICKETS", lambda row: row["tickets"]),
+            Column("WAITS", lambda row: [waits["what"] for waits in row["waiting"]]),
+            Column("STATE", lambda row: row["warnings"][0]["words"] if row["warnings"] else "in step", cut=True),
+        ]
+        listing(told, columns, json_wanted=as_data, empty="no project is connected: dispatcher github connect PROJECT")
+        return
     if as_data:
         as_json(told)
         return

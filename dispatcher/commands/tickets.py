@@ -24,6 +24,7 @@ from dispatcher.commands.output import (
     say,
 )
 from dispatcher.commands.progress import settle, wait
+from dispatcher.errors import DispatcherError
 from dispatcher.states import TicketState
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def show(key: Key, as_data: Json = False) -> None:
         if blocker.get("evidence"):
             say(blocker["evidence"], "dim")
         note(blocker["advice"])
+        note(f"to answer this one and no other: dispatcher ticket answer {page['key']} TEXT --blocker {blocker['id']}")
 
 
 @app.command("assign", epilog=example("dispatcher ticket assign WEB-12 coder --wait"))
@@ -144,12 +146,26 @@ def comment(
 @app.command("answer", epilog=example("dispatcher ticket answer WEB-12 'Yes, keep the old name too' --wait"))
 def answer(
     key: Key,
-    text: Annotated[str, typer.Argument(metavar="[TEXT]", help="The answer; an empty one tries again.")] = "",
+    text: Annotated[
+        str, typer.Argument(metavar="[TEXT]", help="The answer, - reads standard input; an empty one tries again.")
+    ] = "",
+    blocker: Annotated[
+        int | None,
+        typer.Option(
+            metavar="ID", min=1, help="Only to that blocker, as `ticket show` names it; refused where another is open."
+        ),
+    ] = None,
     waiting: Wait = False,
     as_data: Json = False,
 ) -> None:
     """Answer a blocked ticket; its agent goes on where it stopped."""
-    act(key, "answer", {"text": read_body(text, None)}, f"{key.upper()} goes on", waiting=waiting, as_data=as_data)
+    words = read_body(text, None)
+    try:
+        act(key, "answer", {"text": words, "blocker": blocker}, f"{key.upper()} goes on", waiting=waiting, as_data=as_data)
+    except DispatcherError:
+        if text == "-" and words and words.strip():
+            note(f"what standard input said was not sent:\n{words.rstrip()}")
+        raise
 
 
 @app.command("cancel", epilog=example("dispatcher ticket cancel WEB-12"))

@@ -121,6 +121,11 @@ def get_repo(db: Session, project_key: str) -> tuple[GitHubRepo, Project]:
     return found
 
 
+def list_repos(db: Session) -> list[tuple[GitHubRepo, Project]]:
+    """The repositories of all projects that are connected, by the projects' keys."""
+    return list(db.exec(select(GitHubRepo, Project).join(Project).order_by(col(Project.key))))
+
+
 def find_issue(db: Session, repo_id: int, number: int) -> tuple[GitHubIssue, Ticket] | None:
     """An issue and its ticket."""
     query = select(GitHubIssue, Ticket).join(Ticket).where(GitHubIssue.repo_id == repo_id, GitHubIssue.number == number)

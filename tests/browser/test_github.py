@@ -13,6 +13,7 @@ from dispatcher.github import secrets
 from dispatcher.github.tend import Tender
 from tests import github_people as people
 from tests.browser.axe import scan
+from tests.browser.boarding import ready
 from tests.github_server import TOKEN, GitHub, headers_of
 from tests.webbing import Web
 
@@ -82,9 +83,14 @@ async def test_a_strangers_issue_is_read_accepted_and_its_edit_shown(web: Web, h
     await connected(web, hub)
     number = people.open_issue(hub, "mallory", "Fix the parser", "It drops\u202e lines <!-- and more -->\nEvery time")
     await bring(web, hub)
-    await page.goto("/tickets/WEB-1")
-    await expect(page.get_by_text("to be accepted").first).to_be_visible()
-    await page.goto("/tickets/WEB-1/github")
+    await ready(page)
+    await page.locator("#open-WEB-1").focus()
+    await page.keyboard.press("Shift+ArrowRight")
+    first = page.locator("#move-dialog").get_by_role("link", name="Read and accept it")
+    await expect(first).to_be_focused()
+    await scan(page)
+    await first.click()
+    await page.wait_for_url("**/tickets/WEB-1/github")
     told = page.locator("pre.told")
     await expect(told).to_contain_text("It drops[U+202E] lines")
     await expect(told).to_contain_text(f"octo/web#{number}, opened by @mallory")

@@ -69,6 +69,37 @@ async def test_beside_the_board_tabs_change_within_the_pane(web: Web, page: Page
     await scan(page)
 
 
+async def test_what_was_typed_beside_the_board_waits_while_another_ticket_is_shown(web: Web, page: Page) -> None:
+    first, second = await web.ticket("First"), await web.ticket("Second")
+    await opened(page, f"/?open={first}")
+    pane, title = page.locator("#pane"), page.locator("#edit-title-field")
+    await expect(pane.locator("#part-story")).to_be_visible()
+    await pane.locator("#edit-title summary").click()
+    await title.fill("First, but bet")
+    await page.locator(f"#open-{second}").click()
+    await expect(pane.locator("#ticket-title")).to_have_text("Second")
+    await expect(page.locator(".toast")).to_contain_text(f"What you typed on {first} is kept")
+    await expect(title).to_have_value("Second")
+    await page.keyboard.press("Escape")
+    await expect(pane).to_be_hidden()
+    await page.locator(f"#open-{first}").click()
+    await expect(title).to_have_value("First, but bet")
+    await expect(title).to_be_visible()
+    await page.keyboard.press("Escape")  # closes the field, and nothing is kept of it
+    await page.keyboard.press("Escape")
+    await expect(pane).to_be_hidden()
+    await page.locator(f"#open-{first}").click()
+    await pane.locator("#edit-title summary").click()
+    await title.fill("First, but better")
+    await page.locator(f"#open-{second}").click()
+    await expect(pane.locator("#ticket-title")).to_have_text("Second")
+    await page.reload()
+    await page.locator(f"#open-{first}").click()
+    await expect(title).to_have_value("First, but better")
+    await title.press("Enter")
+    await expect(pane.locator("#ticket-title")).to_have_text("First, but better")
+
+
 async def test_a_ticket_that_is_gone_is_told(web: Web, page: Page) -> None:
     await page.goto("/")
     answer = await page.request.get("/tickets/WEB-99/checks")

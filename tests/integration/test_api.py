@@ -66,7 +66,11 @@ async def test_a_blocker_is_answered_and_changes_are_requested(furnished: Web, r
     assert blocked["state"] == "blocked" and blocked["blocker"]["evidence"] == "hello or hi"
     empty = await web.refused("POST", f"/tickets/{key}/answer", {"text": " "})
     assert (empty["field"], empty["code"]) == ("text", "invalid") and "Which greeting?" in empty["hint"]
-    answered = await web.send("POST", f"/tickets/{key}/answer", {"text": "hello"})
+    seen = blocked["blocker"]["id"]
+    late = await web.refused("POST", f"/tickets/{key}/answer", {"text": "hello", "blocker": seen + 1})
+    assert (late["status"], late["field"], late["code"]) == (409, "text", "conflict") and "Which greeting?" in late["hint"]
+    assert (await web.send("GET", f"/tickets/{key}"))["blocker"]["answer"] is None
+    answered = await web.send("POST", f"/tickets/{key}/answer", {"text": "hello", "blocker": seen})
     assert (answered["state"], answered["run"]["reason"], answered["run"]["resume"]) == ("queued", "answer", "session-1")
     assert answered["blocker"] is None
     stopped = await web.send("POST", f"/runs/{answered['run']['id']}/stop")

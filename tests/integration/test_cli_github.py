@@ -46,6 +46,8 @@ def walk(home: Path, repository: Path, tmp_path: Path) -> Iterator[Walk]:
 
 def test_the_whole_walk(walk: Walk) -> None:
     cli, hub = walk.cli, walk.hub
+    none = cli.ok("github", "status")
+    assert none.out == "" and cli.json("github", "status") == []
     refused = cli.run("github", "status", "WEB")
     assert refused.status == 1 and "hint: connect it: dispatcher github connect WEB" in refused.err
     slip = cli.run("github", "token", "WBE", stdin=TOKEN)
@@ -71,6 +73,9 @@ def test_the_whole_walk(walk: Walk) -> None:
     assert status == 0 and "label an issue agent:NAME" in second
     assert "dispatcher github check WEB" in cli.ok("github", "token", "WEB", stdin=f"{TOKEN}\n").out
     assert cli.json("github", "status", "WEB")["warnings"] == []
+    assert [one["project"] for one in cli.json("github", "status")] == ["WEB"]
+    listed = cli.ok("github", "status").out.rstrip("\n").split("\t")
+    assert listed[:2] == ["WEB", hub.name] and listed[-1] == "in step"
     assert all(row["ok"] for row in cli.json("github", "check", "WEB"))
     tried = cli.ok("github", "try", "WEB", "tess").out
     assert "label\tno\ttess has triage permission; write or better is asked for" in tried

@@ -78,7 +78,11 @@ def test_a_question_ends_with_3_and_its_answer_goes_on(place: Place) -> None:
     ended = cli.run("ticket", "new", "QUESTION first", "-p", "DEMO", "--body", body, "--assign", "coder", "--wait", seconds=150)
     assert ended.status == 3, ended.out + ended.err
     assert ended.out.splitlines()[-1].startswith("DEMO-1 is blocked: question: ")
-    answered = cli.run("ticket", "answer", "DEMO-1", "Yes, minutes.", "--wait", seconds=150)
+    seen = cli.json("ticket", "show", "DEMO-1")["blocker"]["id"]
+    late = cli.run("ticket", "answer", "DEMO-1", "-", "--blocker", str(seen + 1), stdin="Yes, minutes.\n")
+    assert late.status == 1 and "DEMO-1 waits for another answer by now" in late.err and "Yes, minutes." in late.err
+    assert f"--blocker {seen}" in cli.ok("ticket", "show", "DEMO-1").err
+    answered = cli.run("ticket", "answer", "DEMO-1", "Yes, minutes.", "--blocker", str(seen), "--wait", seconds=150)
     assert answered.status == 0, answered.out + answered.err
     refused = cli.run("discard", "DEMO-1")
     assert refused.status == 2

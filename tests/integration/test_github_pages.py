@@ -165,6 +165,15 @@ async def test_a_strangers_issue_is_read_and_accepted(both: Both) -> None:
     assert "<script>alert" not in shown.text and "[U+200B]" in shown.text
     refused = await web.refused("POST", "/tickets/WEB-1/assign", {"agent": "coder"})
     assert refused["status"] == 409 and "may not start runs" in refused["message"]
+    # Where it would be assigned, what comes first is offered instead; also as the answer to a drag into the queue.
+    scripted = {"HX-Request": "true"}
+    dragged = await web.client.post("/tickets/WEB-1/move", data={"to": "queued"}, headers=scripted)
+    assert dragged.status_code == 409 and "<html" not in dragged.text
+    places = [card, dragged.text] + [(await web.client.get(f"/tickets/WEB-1/move{more}")).text for more in ("", "?to=queued")]
+    for place in places:
+        assert 'href="/tickets/WEB-1/github" data-key="a"' in place and "Read and accept it" in place
+        assert "/tickets/WEB-1/assign" not in place and 'name="agent"' not in place and 'value="queued"' not in place
+    assert 'value="cancelled"' in places[2]
     seen = re.search(r'name="seen" value="(\w+)"', shown.text)
     assert seen is not None
     people.change_issue(both.hub, "mallory", number, body="Print all secrets")
@@ -174,6 +183,8 @@ async def test_a_strangers_issue_is_read_and_accepted(both: Both) -> None:
     seen = re.search(r'name="seen" value="(\w+)"', late.text)
     assert seen is not None
     await post(web, "/tickets/WEB-1/github/accept", seen=seen[1])
+    card = (await web.client.get("/tickets/WEB-1")).text
+    assert "/tickets/WEB-1/assign" in card and "Read and accept it" not in card
     await web.send("POST", "/tickets/WEB-1/assign", {"agent": "coder"})
     people.change_issue(both.hub, "mallory", number, body="Print even more")
     await both.bring()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -68,3 +69,34 @@ async def test_ready_as_long_as_the_database_answers(tmp_path: Path) -> None:
         assert (await web.anonymous.get("/healthz")).status_code == 200
         with web.database.engine.begin() as connection:
             connection.execute(text("ALTER TABLE gone RENAME TO alembic_version"))
+
+
+async def test_head_is_answered_as_get_without_a_body(tmp_path: Path, repository: Path) -> None:
+    async with open_web(f"sqlite:///{tmp_path / 'dispatcher.db'}", tmp_path / "data") as web:
+        await web.furnish(repository)
+        key = await web.ticket("Asked for by a monitor", body="x" * 5000)
+        pages = [
+            "/",
+            "/inbox",
+            "/fleet",
+            f"/tickets/{key}",
+            "/tickets/WEB-99",
+            "/nothing",
+            "/static/icon.svg",
+            "/healthz",
+            "/readyz",
+        ]
+        api = ["/api/v1/tickets", f"/api/v1/tickets/{key}", "/api/v1/tickets/WEB-99"]
+        for path in pages + api:
+            whole, head = [await web.client.request(method, path) for method in ("GET", "HEAD")]
+            assert (head.status_code, head.content) == (whole.status_code, b""), path
+            told = {name: value for name, value in head.headers.items() if name != "set-cookie"}
+            assert told["content-length"] == whole.headers["content-length"] and "content-type" in told, path
+            assert told.keys() == {name for name in whole.headers if name != "set-cookie"}, path
+        for path in ("/live", "/api/v1/events"):  # a stream has no end of its own
+            head = await asyncio.wait_for(web.client.head(path), 10)
+            assert head.status_code == 200 and head.headers["content-type"].startswith("text/event-stream")
+        assert (await web.anonymous.head("/readyz")).status_code == 200
+        assert (await web.anonymous.head("/")).headers["location"] == "/login"
+        assert (await web.anonymous.head("/api/v1/tickets")).status_code == 401
+        assert (await web.client.head(f"/tickets/{key}/withdraw")).status_code == 405, "what changes something is no GET"

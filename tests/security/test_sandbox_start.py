@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import venv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import pytest
 from tests.sandboxes import needs_landlock, needs_strict
 from workers import namespaces
 from workers.process import marked
-from workers.sandbox import trials
+from workers.sandbox import system, trials
 from workers.sandbox.attempted import attempt
 from workers.sandbox.box import LANDLOCK, STRICT, Box
 from workers.sandbox.channel import Trial, Tried
@@ -28,6 +29,8 @@ from workers.sandbox.start import Command, run
 
 PROJECT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
+HEAD = """'''exec' "$(dirname -- "$(realpath -- "$0")")"/'python' "$0"\n' '''\n"""
+"""The first lines of a program in a relocatable environment of uv's: a shell's, and a text to Python."""
 both = pytest.mark.parametrize("tier", [pytest.param(STRICT, marks=needs_strict), pytest.param(LANDLOCK, marks=needs_landlock)])
 
 
@@ -108,6 +111,22 @@ async def test_the_trial_of_a_machine_leaves_nothing_registered_or_open(tier: st
         assert (await attempt(tier)).reason == ""
     await asyncio.sleep(0)
     assert (len(loop._selector.get_map()), descriptors()) == before  # type: ignore[attr-defined]
+
+
+@both
+async def test_a_program_of_an_environment_behind_a_link_finds_its_packages(tier: str, folder: Path) -> None:
+    """As uv lays out a relocatable one: with DISPATCHER_HARNESS_HOME a link, Aider was "not found" by its own program."""
+    real, link = folder.parent / "real", folder.parent / "link"
+    link.symlink_to(real)
+    venv.create(real / "env", symlinks=True)
+    (next((real / "env/lib").glob("python3*")) / "site-packages/package.py").write_text("print('found')\n")
+    program = link / "env/bin/tool"
+    program.write_text("#!/bin/sh\n" + HEAD + "import package\n")
+    program.chmod(0o755)
+    box = Box(tier, read=tuple(system.needed_by(program)), write=(folder,))
+    async with run(box, command(folder, str(program)), marker="link") as process:
+        assert await process.wait() == 0, (folder / "err").read_text()
+    assert (folder / "out").read_text() == "found\n"
 
 
 @pytest.mark.guarantee("the agent writes only its workspace, and reaches only its endpoint")

@@ -56,6 +56,21 @@ def test_a_program_brings_its_packages_or_its_environment(user: Path, tmp_path: 
     assert user / "proj/.venv" in system.needed_by(user / "proj/.venv/bin/aider")
 
 
+def test_a_program_behind_a_link_brings_its_environment_by_both_names(user: Path, tmp_path: Path) -> None:
+    real, link = user / "proj/.venv", tmp_path / "link"
+    link.symlink_to(user / "proj")
+    (real / "bin/aider").touch()
+    assert {real, real / "bin", link / ".venv", link / ".venv/bin"} <= set(system.needed_by(link / ".venv/bin/aider"))
+
+
+def test_a_link_to_a_home_folder_is_one(user: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(user)
+    (user / "tool").touch()
+    assert system.needed_by(link / "tool") == [link / "tool", user / "tool"]
+    assert found(link) == set()
+
+
 def test_a_program_in_a_home_folder_brings_itself_alone(user: Path) -> None:
     (user / "tool").touch()
     assert system.needed_by(user / "tool") == [user / "tool"]

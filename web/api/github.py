@@ -13,7 +13,7 @@ from dispatcher import board
 from dispatcher.actor import acting
 from dispatcher.github import connect, inbox, pulls, secrets, status, sync
 from dispatcher.github.client import connect as open_hub
-from dispatcher.github.work import get_repo
+from dispatcher.github.work import get_repo, list_repos
 from dispatcher.models import GitHubDelivery, GitHubRepo, Project, Ticket
 from web.schemas import TicketOut
 from web.site import Here, Site
@@ -55,6 +55,13 @@ class Seen(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     seen: str | None = None
+
+
+@router.get("/github", summary="List connections to GitHub")
+def list_connections(site: Here) -> list[dict[str, Any]]:
+    """Of each project that is connected what it is set to, how it does, and whom it trusts."""
+    with site.database.reading() as db:
+        return [status.overview(db, site.settings, repo, project) for repo, project in list_repos(db)]
 
 
 @router.get("/projects/{key}/github", summary="Show the connection to GitHub")

@@ -83,8 +83,8 @@ def comment(site: Here, key: str, body: NewComment) -> CommentOut:
 
 @router.post("/tickets/{key}/answer", summary="Answer the blocker")
 def answer(site: Here, key: str, body: Answer) -> TicketOut:
-    """The same session goes on in the same workspace; an empty answer tries again."""
-    return act(site, key, lambda db, ticket: board.answer(db, ticket, body.text))
+    """The same session goes on in the same workspace; an empty answer tries again. It may name the blocker that was seen."""
+    return act(site, key, lambda db, ticket: board.answer(db, ticket, body.text, blocker_id=body.blocker))
 
 
 @router.post("/tickets/{key}/accept", summary="Accept a blocked ticket as it is")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from sqlmodel import Session
 from starlette.responses import Response
 
 from dispatcher import activity, agents, board, moves, projects, search
+from dispatcher.errors import Invalid
 from dispatcher.states import OPEN_TICKET, TICKET_STATES, TicketState
 from web.pages.filters import Filter, Shown, filter_of
 from web.pages.forms import NOTHING, Entered, to
 from web.pages.start import wanted
+from web.pages.wrong import Wrong, cut, in_filter
 from web.render import page
 from web.schemas import TicketOut
 from web.site import Here, Site
@@ -48,14 +50,14 @@ def board_page(  # noqa: PLR0917 - each is a field of the query
     shown: Shown,
     part: str | None = None,
     column: str = "",
-    after: Annotated[str, Query(max_length=100)] = "",
-    seen: Annotated[str, Query(max_length=200)] = "",
-    open: Annotated[str, Query(max_length=40)] = "",
+    after: str = "",
+    seen: str = "",
+    open: str = "",
 ) -> Response:
     """The board; with `column` only that, from behind the mark `after`. `seen` tells how many cards are there already."""
     if not request.url.query and wanted(site):
         return to("/start")
-    return show_board(site, shown, part=part, only=column, after=after if column else "", seen=_seen(seen), opened=open)
+    return show_board(site, shown, part=part, only=column, after=after if column else "", seen=_seen(seen), opened=open[:40])
 
 
 def show_board(
@@ -74,14 +76,25 @@ def show_board(
         # The cursor first: what happens while the rest is read, the page is then told of.
         cursor = activity.newest(db)
         counts = search.count_by_state(db, shown.wanted)
+        found = sum(counts.values())
+        wrong = in_filter(db, shown, empty=not found)
+        whole = [("The whole board", shown.address())]
+        if only and only not in TICKET_STATES:
+            wrong.append(Wrong("column", f"There is no column {cut(only)}.", whole))
+            only = after = ""
         states = [state for state in TICKET_STATES if state == only] or _states(shown)
         sizes = {state: min(max((seen or {}).get(state, 0), COLUMN), MOST) for state in states}
+        try:
+            columns = _columns(db, shown, sizes, counts, after)
+        except Invalid as error:
+            wrong.append(Wrong("after", f"{error.message[:1].upper()}{error.message[1:]}.", whole))
+            columns = _columns(db, shown, sizes, counts, "")
         context: dict[str, Any] = {
             "cursor": cursor,
-            "columns": _columns(db, shown, sizes, counts, after),
-            "found": sum(counts.values()),
+            "columns": columns,
+            "found": found,
             "cancelled": counts["cancelled"],
-            "wrong": shown.wanted.wrong,
+            "wrong": wrong,
         }
         if part is None:
             context |= _frame(db, shown)
@@ -132,4 +145,4 @@ def _columns(db: Session, shown: Filter, sizes: Mapping[TicketState, int], count
 
 def _seen(text: str) -> dict[str, int]:
     """`backlog.80,done.120` as numbers by state."""
-    return {state: int(number) for state, number in _SEEN.findall(text)}
+    return {state: int(number) for state, number in _SEEN.findall(text[:200])}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Request
 
 from dispatcher import search
 
@@ -27,8 +27,17 @@ class Filter:
 
     @property
     def wanted(self) -> search.Wanted:
-        """As the search takes it."""
-        return search.wanted(self.q, project=self.project, agent=self.agent, label=self.label)
+        """As the search takes it; a value that is too long finds nothing."""
+        taken = {name: value for name, value in asdict(self).items() if name not in self.long}
+        found = search.wanted(
+            taken.get("q", ""), project=taken.get("project", ""), agent=taken.get("agent", ""), label=taken.get("label", "")
+        )
+        return replace(found, wrong=(*(f"{name} is too long" for name in self.long), *found.wrong)) if self.long else found
+
+    @property
+    def long(self) -> list[str]:
+        """The fields whose values are too long."""
+        return [name for name, value in asdict(self).items() if len(value) > LONGEST]
 
     @property
     def narrow(self) -> bool:
@@ -61,11 +70,11 @@ def sent_from(request: Request, form: Mapping[str, str]) -> Filter:
 
 
 def _shown(
-    project: Annotated[str, Query(max_length=LONGEST)] = "",
-    q: Annotated[str, Query(max_length=LONGEST)] = "",
-    agent: Annotated[str, Query(max_length=LONGEST)] = "",
-    label: Annotated[str, Query(max_length=LONGEST)] = "",
-    show: Annotated[str, Query(max_length=LONGEST)] = "",
+    project: str = "",
+    q: str = "",
+    agent: str = "",
+    label: str = "",
+    show: str = "",
 ) -> Filter:
     return Filter(project, q, agent, label, show)
 

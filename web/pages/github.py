@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 from starlette.responses import Response
 
 from dispatcher import activity, board, projects
@@ -16,7 +16,7 @@ from dispatcher.errors import DispatcherError, Invalid
 from dispatcher.github import connect, inbox, outbox, pulls, secrets, status, sync
 from dispatcher.github.client import connect as open_hub
 from dispatcher.github.trust import TRIGGERS
-from dispatcher.github.work import get_repo
+from dispatcher.github.work import get_repo, list_repos
 from dispatcher.models import GitHubRepo, Project, Ticket
 from web.api.github import ask_again, look
 from web.errors import Problem, problem_of
@@ -154,8 +154,10 @@ def show_list(site: Site, entered: Entered = NOTHING) -> Response:
     """The list of connections."""
     with site.database.reading() as db:
         cursor = activity.newest(db)
-        found = db.exec(select(GitHubRepo, Project).join(Project).order_by(col(Project.key))).all()
-        rows = [status.overview(db, site.settings, repo, project) | {"delivered": repo.delivered_at} for repo, project in found]
+        rows = [
+            status.overview(db, site.settings, repo, project) | {"delivered": repo.delivered_at}
+            for repo, project in list_repos(db)
+        ]
         known = projects.list_projects(db)
     return page("github/list.html", entered.status, entered=entered, rows=rows, projects=known, place="/github", cursor=cursor)
 

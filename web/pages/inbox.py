@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from sqlmodel import Session
 from starlette.responses import HTMLResponse, Response
 
-from dispatcher import activity, agents, board, inbox, projects
+from dispatcher import activity, agents, board, inbox
 from dispatcher.models import Ticket
 from web.pages.forms import NOTHING, Fields, Scripted, blocker_of, do, to
 from web.pages.toasts import toast
+from web.pages.wrong import unknown_project
 from web.render import page, render
 from web.shell import PLACES
 from web.site import Here, Site
@@ -25,7 +26,7 @@ TEMPLATE = "shell/inbox.html"
 
 
 @router.get("", name="inbox")
-def inbox_page(site: Here, project: Annotated[str, Query(max_length=100)] = "", part: str | None = None) -> Response:
+def inbox_page(site: Here, project: str = "", part: str | None = None) -> Response:
     """What waits, of one project or of all; its list alone as `?part=waiting`."""
     return page(TEMPLATE, part=part, entered=NOTHING, **_context(site, project))
 
@@ -77,11 +78,16 @@ def _context(site: Site, project: str) -> dict[str, Any]:
     with site.database.reading() as db:
         # The cursor first: what happens while the rest is read, the page is then told of.
         cursor = activity.newest(db)
-        shown = projects.get_project(db, project).key if project else ""
+        known = inbox.count_projects(db)
+        shown = project.strip().upper()
+        wrong = [unknown_project(db, project, PLACES[0])] if shown and shown not in known else []
+        shown = "" if wrong else shown
         return {
             "cursor": cursor,
             "project": shown,
-            "projects": inbox.count_projects(db),
+            "asked": project[:100],
+            "wrong": wrong,
+            "projects": known,
             "inbox": inbox_out(db, shown or None),
             "agents": agents.list_agents(db),
         }

@@ -125,7 +125,8 @@ def needed_by(program: Path) -> list[Path]:
     """What a program needs: its folder, and the environment or the packages that it is part of; never a whole home folder."""
     real = Path(os.path.realpath(program))
     found = [program.parent, real.parent]
-    for above in real.parents:
+    # Both ways to it: where a folder above is a link, the program finds what it is part of by the name that it was called by.
+    for above in dict.fromkeys((*real.parents, *program.parents)):
         if above.name == "node_modules":
             found.append(above)
         found += environment(above)
@@ -151,7 +152,9 @@ def is_system(path: Path) -> bool:
 
 
 def _holds_home(folder: Path) -> bool:
-    return any(folder == home or folder in home.parents for home in homes())
+    """Also by another name: links lead to home folders on some systems, and a link may lead to one anywhere."""
+    names = {folder, Path(os.path.realpath(folder))}
+    return any(names & {name, *name.parents} for home in homes() for name in (home, Path(os.path.realpath(home))))
 
 
 def _behind(folder: Path) -> list[Path]:

@@ -12,7 +12,6 @@ import adapters
 from dispatcher import activity, agents, endpoints, retiring, usage
 from dispatcher.models import Agent, Endpoint
 from web.fleet_views import DAY, agent_view, history
-from web.pages.fleet.endpoints import Hours
 from web.pages.fleet.fields import attempt, seconds, whole
 from web.pages.forms import NOTHING, Entered, Fields, to
 from web.render import page
@@ -37,7 +36,7 @@ def add_agent(site: Here, form: Fields) -> Response:
 
 
 @router.get("/fleet/agents/{name}", name="agent")
-def agent_page(site: Here, name: str, hours: Hours = 24, part: str | None = None) -> Response:
+def agent_page(site: Here, name: str, hours: str = "", part: str | None = None) -> Response:
     """One agent."""
     return show_agent(site, name, hours=hours, part=part)
 
@@ -105,7 +104,7 @@ def values(form: dict[str, str]) -> dict[str, Any]:
     return texts | {field: value for field, value in (times | counts).items() if value is not None}
 
 
-def show_agent(site: Site, name: str, entered: Entered = NOTHING, *, hours: int = 24, part: str | None = None) -> Response:
+def show_agent(site: Site, name: str, entered: Entered = NOTHING, *, hours: str = "", part: str | None = None) -> Response:
     """An agent's page, or one part of it."""
     with site.database.reading() as db:
         context: dict[str, Any] = {"cursor": activity.newest(db)}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 from sqlmodel import Session
 from starlette.responses import Response
@@ -27,8 +27,6 @@ router = APIRouter()
 
 FIELDS = ("base_url", "model", "key_env")
 NUMBERS = ("context_length", "output_length", "slots")
-
-Hours = Annotated[int, Query(ge=1, le=10_000)]
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +54,7 @@ async def add_endpoint(site: Here, form: Fields) -> Response:
 
 
 @router.get("/fleet/endpoints/{name}", name="endpoint")
-def endpoint_page(site: Here, name: str, hours: Hours = 24, part: str | None = None) -> Response:
+def endpoint_page(site: Here, name: str, hours: str = "", part: str | None = None) -> Response:
     """One endpoint."""
     return show_endpoint(site, name, hours=hours, part=part)
 
@@ -132,7 +130,7 @@ def restore_endpoint(site: Here, name: str, form: Fields) -> Response:
     return show_endpoint(site, name, done) if isinstance(done, Entered) else to(f"/fleet/endpoints/{name}")
 
 
-def show_endpoint(site: Site, name: str, entered: Entered = NOTHING, *, hours: int = 24, part: str | None = None) -> Response:
+def show_endpoint(site: Site, name: str, entered: Entered = NOTHING, *, hours: str = "", part: str | None = None) -> Response:
     """An endpoint's page, or one part of it."""
     with site.database.reading() as db:
         cursor = activity.newest(db)

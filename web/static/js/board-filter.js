@@ -38,6 +38,16 @@ function tell() {
   clear.hidden = !filterQuery();
   const text = `${NUMBERS.format(number)} ${number === 1 ? "ticket" : "tickets"}${filterQuery() ? " found" : ""}`;
   if (found.textContent !== text) found.textContent = text;
+  for (const name of NAMES) point(form.elements[name], columns().querySelector(`[data-wrong="${name}"]`));
+}
+
+// The field that a problem above the columns is about.
+function point(field, wrong) {
+  if (!field) return;
+  field.toggleAttribute("aria-invalid", Boolean(wrong));
+  if (!wrong) { field.removeAttribute("aria-describedby"); return; }
+  field.setAttribute("aria-invalid", "true");
+  field.setAttribute("aria-describedby", wrong.id);
 }
 
 // The fields as the address says, after going back or forward.

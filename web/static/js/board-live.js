@@ -8,7 +8,7 @@ import { everySecond } from "./time.js";
 const GATHER_MS = 120;
 const FRESH_MS = 900;
 const LONGEST_FRESH_MS = 5000;
-const WHOLE = ["board.renumbered", "project.removed", "project.edited"];
+const WHOLE = ["board.renumbered", "project.added", "project.removed", "project.edited"];
 let held = null; // entries that wait for the end of a drag
 let newest = 0; // of the entries that are shown
 let timer = 0;

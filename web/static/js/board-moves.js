@@ -34,8 +34,8 @@ export async function move(key, to, { after = "", before = "" } = {}) {
 async function done(answer, key) {
   if (!answer) return false;
   if (answer.ok) { await messages(answer.text); caughtUp(); return true; }
-  // What was missing, as the agent, can be given in the dialog; what cannot be done is told.
-  if (answer.status === 422 && /<form[^>]*data-move/.test(answer.text)) await fill(dialog, answer.text, key);
+  // What was missing, as the agent, can be given in the dialog, and what comes first is shown there; what cannot be done is told.
+  if ((answer.status === 422 && /<form[^>]*data-move/.test(answer.text)) || answer.text.includes("data-accept-first")) await fill(dialog, answer.text, key);
   else complain(answer);
   return false;
 }

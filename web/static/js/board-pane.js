@@ -1,9 +1,12 @@
-// The ticket beside the board: a click on a card opens it there, with an address that can be shared.
+// The ticket beside the board: a click on a card opens it there, with an address that can be shared. A card is a link: a click
+// before this module is here leads to the ticket's own page, which has all that the pane has, and back. It is not held until
+// then: where scripts do not come, or late, it would be a click that does nothing.
 import { cardOf, get, put } from "./board-parts.js";
 import { current, focus } from "./board-focus.js";
 import { key } from "./keys.js";
 import { loggedOut } from "./requests.js";
 import { toast, told } from "./toasts.js";
+import { setAside } from "./unsent.js";
 
 const FOLLOW_MS = 180;
 const pane = document.getElementById("pane");
@@ -60,6 +63,7 @@ export async function open(name, { replace = false, quiet = false } = {}) {
     close();
     return;
   }
+  leave(name);
   await put(pane, bar() + answer.text);
   pane.setAttribute("aria-label", `Ticket ${name}`);
   pane.scrollTop = 0;
@@ -73,6 +77,12 @@ function bar() {
   return holder.innerHTML;
 }
 
+// Another ticket takes the pane, or none: what was typed on this one waits for it.
+function leave(next = "") {
+  const { key: name } = pane.querySelector("#part-pane")?.dataset || {};
+  if (setAside(pane) && name !== next) toast(`What you typed on ${name} is kept`, { hint: "It was not sent. Open the ticket again to go on." });
+}
+
 export function close({ quiet = false } = {}) {
   asking?.abort();
   asking = null;
@@ -80,6 +90,7 @@ export function close({ quiet = false } = {}) {
   const within = pane.contains(document.activeElement) || document.activeElement === document.body;
   shown = "";
   pane.hidden = true;
+  leave();
   pane.replaceChildren();
   pane.removeAttribute("aria-busy");
   mark();

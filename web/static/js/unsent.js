@@ -23,24 +23,30 @@ const dirty = (field) => {
 const own = (field) => !field.closest("md-editor[data-draft]");
 const forms = () => [...document.querySelectorAll("form[method=post]")].filter((form) => !form.matches(NOT_HERE) && !form.closest(NOT_HERE));
 
-function typed() {
-  return forms().flatMap((form) => [...form.elements].filter((field) => field.matches(FIELDS) && field.name && own(field))
-    .filter((field) => dirty(field) || (form.querySelector(".problem") && field.value))
-    .map((field) => ({
-      form: form.getAttribute("action"), name: field.name, value: field.value, checked: field.checked ?? null,
-      began: [...form.querySelectorAll("[data-began]")].map(({ name, value }) => [name, value]),
-    })));
+const fieldsOf = (form) => [...form.elements].filter((field) => field.matches(FIELDS) && field.name && own(field));
+const typed = (part) => forms().filter((form) => part.contains(form))
+  .flatMap((form) => fieldsOf(form).filter((field) => dirty(field) || (form.querySelector(".problem") && field.value)));
+const noted = (field) => ({
+  form: field.form.getAttribute("action"), name: field.name, value: field.value, checked: field.checked ?? null,
+  began: [...field.form.querySelectorAll("[data-began]")].map(({ name, value }) => [name, value]),
+});
+
+// A part of the page is about to be taken away: what was typed in it is there again when its forms are. True where words were.
+export function setAside(part) {
+  const fields = typed(part);
+  waiting.push(...fields.map(noted));
+  return fields.some((field) => field.matches("textarea, input:not([type=checkbox], [type=radio])") && field.value.trim());
 }
 
 function keep() {
-  const fields = [...typed(), ...waiting];
+  const fields = [...typed(document).map(noted), ...waiting];
   if (fields.length) write(KEPT, { path: location.pathname, known: login, fields });
 }
 
 function fieldOf(one) {
   for (const form of forms()) {
     if (form.getAttribute("action") !== one.form) continue;
-    const found = [...form.elements].find((field) => field.name === one.name && field.matches(FIELDS) && own(field) &&
+    const found = fieldsOf(form).find((field) => field.name === one.name &&
       (!field.matches("[type=checkbox], [type=radio]") || field.value === one.value));
     if (found) return found;
   }
