@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlmodel import Session, col, func, select
 
@@ -13,7 +13,7 @@ from dispatcher.agents import offered_agent, require_offered
 from dispatcher.errors import Conflict, Invalid, NotFound
 from dispatcher.models import Agent, Blocker, Comment, Project, Run, Ticket, Workspace, utcnow
 from dispatcher.states import TICKET_STATES
-from dispatcher.text import storable
+from dispatcher.text import digest, storable
 from dispatcher.transitions import move_ticket
 
 TITLE_LIMIT = 500
@@ -104,8 +104,12 @@ def edit_ticket(
     body: str | None = None,
     labels: Sequence[str] | None = None,
     position: float | None = None,
+    was: Mapping[str, str] | None = None,
 ) -> Ticket:
-    """Change what is given; a run that is under way keeps the prompt that it began with."""
+    """Change what is given; a run that is under way keeps the prompt that it began with.
+
+    `was` has, by field, the `digest` of what the change was begun on: raises `Conflict` where it is another by now.
+    """
     changed: dict[str, object] = {}
     if title is not None:
         changed["title"] = _title(title)
@@ -115,6 +119,8 @@ def edit_ticket(
         changed["labels"] = check_labels(labels)
     if position is not None:
         changed["position"] = position
+    if was:
+        _unchanged(db, ticket, changed, was)
     for name, value in changed.items():
         setattr(ticket, name, value)
     ticket.updated_at = utcnow()
@@ -233,6 +239,23 @@ def assigned_agent(db: Session, ticket: Ticket) -> Agent:
         raise Conflict(f"{ticket.key} has no agent", f"assign it: dispatcher ticket assign {ticket.key} AGENT")
     require_offered(agent)
     return agent
+
+
+def _unchanged(db: Session, ticket: Ticket, changed: Mapping[str, object], was: Mapping[str, str]) -> None:
+    """Raise `Conflict` where a change would undo what somebody else has written since it was begun."""
+    db.refresh(ticket, with_for_update=True)
+    for field in ("title", "body", "labels"):
+        now = getattr(ticket, field)
+        if field not in changed or field not in was or digest(now) == was[field] or _plain(changed[field]) == _plain(now):
+            continue
+        name = {"title": "the title", "body": "the description", "labels": "the list of labels"}[field]
+        told = f"it says now: {_plain(now)[:300]}" if now else "it is empty now"
+        raise Conflict(f"{name} was changed while you wrote", f"{told}; to replace it, save again", field)
+
+
+def _plain(value: object) -> str:
+    """A field's value as one text, without what stands around it."""
+    return ", ".join(value) if isinstance(value, list) else str(value).strip()
 
 
 def _title(title: str) -> str:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
+
+
+def digest(data: Any) -> str:
+    """A short name for a text or other data: equal data has an equal one."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True, ensure_ascii=True).encode()).hexdigest()[:32]
 
 
 def storable(value: Any) -> Any:

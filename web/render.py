@@ -6,7 +6,6 @@ and so show other code than there is. It is the environment's `finalize`: no tem
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from adapters.decode import plain
 from dispatcher.errors import NotFound
 from dispatcher.search import order
 from dispatcher.states import TICKET_STATES
+from dispatcher.text import digest
 from web import inert, shell
 from web.ansi import pieces
 from web.assets import modules, static
@@ -90,11 +90,6 @@ def _time(at: datetime | None, tag: Markup) -> Markup:
         return Markup("")
     utc = at.astimezone(UTC)
     return tag + Markup(' datetime="{}">{}</time>').format(utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M} UTC")
-
-
-def digest(text: str) -> str:
-    """A few characters that tell a text from others: what a form was begun on."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def pretty(data: object) -> str:

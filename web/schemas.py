@@ -346,6 +346,14 @@ class NewTicket(Input):
     agent: str | None = None
 
 
+class SeenTicket(Input):
+    """What a ticket said when a change of it was begun; only of fields that are changed does it matter."""
+
+    title: str | None = None
+    body: str | None = None
+    labels: list[str] | None = None
+
+
 class EditTicket(Input):
     """What is to be changed; what is left out stays."""
 
@@ -353,6 +361,10 @@ class EditTicket(Input):
     body: str | None = None
     labels: list[str] | None = None
     position: float | None = Field(None, allow_inf_nan=False)
+    was: SeenTicket | None = Field(
+        None,
+        description="What it said before. Refused with 409, and nothing changed, where it says something else by now.",
+    )
 
 
 class Assign(Input):

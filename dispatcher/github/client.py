@@ -25,9 +25,10 @@ from gidgethub.apps import get_jwt
 
 from dispatcher.errors import DispatcherError, Unavailable
 from dispatcher.github import secrets
-from dispatcher.github.text import at, digest
+from dispatcher.github.text import at
 from dispatcher.models import GitHubRepo, utcnow
 from dispatcher.settings import Settings
+from dispatcher.text import digest
 
 SECONDS = 20.0
 AGENT = f"ticket-dispatcher/{version('ticket-dispatcher')}"

@@ -19,9 +19,10 @@ from dispatcher.github.outbox import collect, owed, owes
 from dispatcher.github.pulls import opened, pull_of, workspace
 from dispatcher.github.remarks import MARK, remark
 from dispatcher.github.sync import CLOSED, gone, learn_written, merge_labels, text_for, usable
-from dispatcher.github.text import digest, stamp
+from dispatcher.github.text import stamp
 from dispatcher.github.work import Work, issue_of
 from dispatcher.models import Comment, GitHubLetter, GitHubPull, GitHubRemark, GitHubRepo, Run, Ticket, utcnow
+from dispatcher.text import digest
 
 LAST_WAIT = 6 * 3600.0
 CLOCKS = timedelta(days=1)

@@ -12,9 +12,10 @@ from sqlmodel import Session, col, select
 
 from dispatcher import activity, board, runs
 from dispatcher.errors import Conflict
-from dispatcher.github.text import at, clean, digest, line
+from dispatcher.github.text import at, clean, line
 from dispatcher.github.work import find_issue, issue_of
 from dispatcher.models import GitHubIssue, GitHubPull, GitHubRepo, Project, Ticket, utcnow
+from dispatcher.text import digest
 
 UNTITLED = "(no title)"
 CLOSED = ("done", "cancelled")

@@ -6,12 +6,10 @@ HTML, characters without a shape, marks that turn the reading direction) is left
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import unicodedata
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dispatcher.text import storable
 
@@ -103,11 +101,6 @@ def inert(text: str) -> str:
     https://docs.github.com/en/issues/tracking-your-work-with-issues/using-issues/linking-a-pull-request-to-an-issue
     """
     return _CLOSES.sub(r"\1(\2)", text)
-
-
-def digest(data: Any) -> str:
-    """A short name for data: equal data has an equal one."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True, ensure_ascii=True).encode()).hexdigest()[:32]
 
 
 def at(text: str) -> datetime:

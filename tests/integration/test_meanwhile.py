@@ -62,6 +62,11 @@ async def test_an_edit_takes_back_nobody_else_s(web: Web) -> None:
     assert "<p>Two, by me</p>" in late.text and "Two, by you</textarea>" in late.text
     await web.send("PATCH", f"/tickets/{key}", {"title": "Better", "labels": ["urgent"]})
     assert "it says now: Better" in (await _edit(web, key, 409, at="title", was=title, title="Mine")).text
+    seen = {"title": "Title", "body": "Two, by me", "labels": ["urgent"]}
+    late_api = await web.refused("PATCH", f"/tickets/{key}", {"title": "Mine", "body": "Three", "was": seen})
+    assert (late_api["status"], late_api["field"]) == (409, "title") and "it says now: Better" in late_api["hint"]
+    assert (await web.send("GET", f"/tickets/{key}"))["body"] == "Two, by me", "nothing of it was changed"
+    await web.send("PATCH", f"/tickets/{key}", {"labels": ["urgent"], "was": seen})
     assert "it says now: urgent" in (await _edit(web, key, 409, at="labels", was=labels, labels="bug, ui")).text
     await _edit(web, key, 200, at="title", was=title, title="Better")  # the same words are no dispute
     now = began(late.text, "was")[-1]

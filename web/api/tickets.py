@@ -11,6 +11,7 @@ from sqlmodel import Session
 from dispatcher import board
 from dispatcher.models import Ticket
 from dispatcher.states import TicketState
+from dispatcher.text import digest
 from web.schemas import Answer, Assign, CommentOut, EditTicket, NewComment, NewTicket, TicketDetail, TicketOut
 from web.site import Here, Number, Site
 from web.views import comment_out, ticket_detail, ticket_out, tickets_out
@@ -58,8 +59,11 @@ def get_ticket(site: Here, key: str) -> TicketDetail:
 
 @router.patch("/tickets/{key}", summary="Edit a ticket")
 def edit_ticket(site: Here, key: str, body: EditTicket) -> TicketOut:
-    """Change what is given; a run that is under way keeps the prompt that it began with."""
-    return act(site, key, lambda db, ticket: board.edit_ticket(db, ticket, **body.model_dump(exclude_unset=True)))
+    """Change what is given; a run under way keeps the prompt that it began with. With `was`, nobody's change is undone."""
+    changes = body.model_dump(exclude_unset=True, exclude={"was"})
+    seen = body.was.model_dump(exclude_none=True) if body.was else {}
+    was = {field: digest(value) for field, value in seen.items()}
+    return act(site, key, lambda db, ticket: board.edit_ticket(db, ticket, **changes, was=was))
 
 
 @router.post("/tickets/{key}/assign", summary="Assign to an agent")

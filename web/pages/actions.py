@@ -15,7 +15,7 @@ from web.pages.answers import changed
 from web.pages.filters import sent_from
 from web.pages.forms import NOTHING, Entered, Fields, Scripted, do, to
 from web.pages.frame import frame
-from web.pages.ticket import show_ticket
+from web.pages.ticket import after
 from web.pages.toasts import Undo, toast
 from web.render import page
 from web.site import Here, Site
@@ -44,9 +44,9 @@ def assign(request: Request, site: Here, key: str, form: Fields, scripted: Scrip
     if scripted:
         also = "" if wrong else toast(f"{key.upper()} assigned to {agent}", undo=Undo(f"/tickets/{key}/withdraw"))
         return changed(site, key, wrong or NOTHING, renewed=() if wrong else ("actions",), also=also)
-    if wrong:
-        return show_ticket(site, key, wrong)
-    return to(sent_from(request, form).address() if "back" in form else f"/tickets/{key}")
+    if "back" in form and not wrong:
+        return to(sent_from(request, form).address())
+    return after(site, key, wrong)
 
 
 @router.post("/tickets/{key}/withdraw")
@@ -100,4 +100,4 @@ def _act(  # noqa: PLR0917 - what every action has
     wrong = do(site, key, at, form, use_case)
     if scripted:
         return changed(site, key, wrong or NOTHING, also="" if wrong else toast(words, undo=undo))
-    return show_ticket(site, key, wrong) if wrong else to(f"/tickets/{key}")
+    return after(site, key, wrong)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from fastapi import APIRouter
 from sqlmodel import Session
 from starlette.responses import Response
@@ -17,7 +15,6 @@ from web.pages.frame import frame, show
 from web.pages.review import show_changes
 from web.pages.story import story
 from web.pages.toasts import toast
-from web.render import digest
 from web.site import Here, Site
 
 router = APIRouter()
@@ -46,20 +43,31 @@ def show_ticket(
     return show("ticket/conversation.html", "", context, entered, part)
 
 
+def after(site: Site, key: str, wrong: Entered | None) -> Response:
+    """The answer to a form of a ticket's page without scripts: back to the page, or the page with what was refused."""
+    return show_ticket(site, key, wrong) if wrong else to(f"/tickets/{key}")
+
+
 @router.post("/tickets/{key}/edit")
 def edit(site: Here, key: str, form: Fields, scripted: Scripted) -> Response:
     """Change title, description or labels: those that the form has."""
     at = form.get("at", "edit")
 
     def change(db: Session, ticket: Ticket) -> None:
-        _unchanged(db, ticket, form)
         labels = [label.strip() for label in form["labels"].split(",")] if "labels" in form else None
         kept = None if labels is None else [label for label in labels if label]
-        board.edit_ticket(db, ticket, title=form.get("title"), body=form.get("body"), labels=kept)
+        was: dict[str, str] = {field: form["was"] for field in ("title", "body", "labels") if field in form and "was" in form}
+        try:
+            board.edit_ticket(db, ticket, title=form.get("title"), body=form.get("body"), labels=kept, was=was)
+        except Conflict as error:
+            if error.field != "body":
+                raise
+            hint = "what you wrote is kept here, and the other text stands above; to replace it, save again"
+            raise Conflict(error.message, hint, error.field) from error
 
     wrong = do(site, key, at, form, change)
     if not scripted:
-        return show_ticket(site, key, wrong) if wrong else to(f"/tickets/{key}")
+        return after(site, key, wrong)
     more = ("story",) if at == "body" else ()
     return changed(site, key, wrong or NOTHING, more=more, renewed=() if wrong else ("head", "story"))
 
@@ -78,7 +86,7 @@ def comment(site: Here, key: str, form: Fields, scripted: Scripted) -> Response:
         return show_changes(site, key, wrong) if wrong else to(f"/tickets/{key}")
     if scripted:
         return changed(site, key, wrong or NOTHING, more=("story", "say"), renewed=() if wrong else ("say",))
-    return show_ticket(site, key, wrong) if wrong else to(f"/tickets/{key}")
+    return after(site, key, wrong)
 
 
 @router.post("/tickets/{key}/answer")
@@ -93,26 +101,10 @@ def answer(site: Here, key: str, form: Fields, scripted: Scripted) -> Response:
         lambda db, ticket: board.answer(db, ticket, form.get("text", ""), agent=agent, blocker_id=blocker_of(form)),
     )
     if not scripted:
-        return show_ticket(site, key, wrong) if wrong else to(f"/tickets/{key}")
+        return after(site, key, wrong)
     if wrong:
         return changed(site, key, wrong)
     return changed(site, key, renewed=("blocker",), also=toast(f"{key.upper()} goes on with your answer"))
-
-
-def _unchanged(db: Session, ticket: Ticket, form: Mapping[str, str]) -> None:
-    """Raise `Conflict` where a form that names what it was begun on would undo what somebody else has written since."""
-    was = form.get("was")
-    if was is None:
-        return
-    db.refresh(ticket, with_for_update=True)
-    for field, now in (("title", ticket.title), ("body", ticket.body), ("labels", ", ".join(ticket.labels))):
-        if field in form and digest(now) != was and form[field].strip() != now.strip():
-            name = {"body": "the description", "labels": "the list of labels"}.get(field, "the title")
-            if field == "body":
-                hint = "what you wrote is kept here, and the other text stands above"
-            else:
-                hint = f"it says now: {now[:300]}" if now else "it is empty now"
-            raise Conflict(f"{name} was changed while you wrote", f"{hint}; to replace it, save again", field)
 
 
 def _line(text: str) -> int | None:
