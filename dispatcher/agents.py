@@ -13,6 +13,7 @@ from dispatcher.endpoints import MODEL_LIMIT, apply_changes, get_endpoint, named
 from dispatcher.errors import Conflict, Invalid, NotFound
 from dispatcher.models import Agent, Run, Ticket
 from dispatcher.naming import check_name, one_line
+from dispatcher.runs import tickets_with
 from dispatcher.states import LIVE_RUN, OPEN_TICKET
 
 INSTRUCTIONS_LIMIT = 50_000
@@ -141,8 +142,7 @@ def require_offered(agent: Agent) -> None:
 
 def live_tickets(db: Session, agent: Agent) -> list[str]:
     """The tickets that have a live run of this agent."""
-    query = select(Ticket.key).join(Run, col(Run.ticket_id) == col(Ticket.id))
-    return list(db.exec(query.where(Run.agent_id == agent.id, col(Run.state).in_(LIVE_RUN)).distinct().order_by(Ticket.key)))
+    return tickets_with(db, Run.agent_id == agent.id, col(Run.state).in_(LIVE_RUN))
 
 
 def open_tickets(db: Session, agent: Agent) -> list[str]:
@@ -158,14 +158,7 @@ def remove_agent(db: Session, agent: Agent) -> None:
         raise Conflict(
             f"{agent.name} is assigned to {named(assigned)}", "assign them to another agent first, or retire this one", "agent"
         )
-    ran = db.exec(
-        select(Ticket.key)
-        .join(Run, col(Run.ticket_id) == col(Ticket.id))
-        .where(Run.agent_id == agent.id)
-        .distinct()
-        .order_by(Ticket.key)
-    )
-    if tickets := list(ran):
+    if tickets := tickets_with(db, Run.agent_id == agent.id):
         hint = f"it stays with their history; to offer it no more: dispatcher agent retire {agent.name}"
         raise Conflict(f"{agent.name} has runs of {named(tickets)}", hint, "agent")
     activity.record(db, "agent.removed", name=agent.name)

@@ -17,7 +17,7 @@ from dispatcher.errors import Conflict, Invalid, NotFound
 from dispatcher.models import Agent, Endpoint, Run, Ticket, utcnow
 from dispatcher.naming import check_name, one_line
 from dispatcher.probing import Health, check, offered
-from dispatcher.runs import slots_in_use
+from dispatcher.runs import slots_in_use, tickets_with
 from dispatcher.states import HELD_RUN
 from dispatcher.text import storable
 
@@ -192,14 +192,7 @@ def remove_endpoint(db: Session, endpoint: Endpoint) -> None:
             "give them another endpoint, or remove them: dispatcher agent edit, dispatcher agent remove",
             "endpoint",
         )
-    served = db.exec(
-        select(Ticket.key)
-        .join(Run, col(Run.ticket_id) == col(Ticket.id))
-        .where(Run.endpoint_id == endpoint.id)
-        .distinct()
-        .order_by(Ticket.key)
-    )
-    if tickets := list(served):
+    if tickets := tickets_with(db, Run.endpoint_id == endpoint.id):
         raise Conflict(
             f"{endpoint.name} served runs of {named(tickets)}",
             f"it stays with their history; to offer it no more: dispatcher endpoint retire {endpoint.name}",

@@ -9,6 +9,7 @@ from dispatcher.agents import get_agent
 from dispatcher.endpoints import get_endpoint, named
 from dispatcher.errors import Conflict
 from dispatcher.models import Agent, Endpoint, Run, Ticket, utcnow
+from dispatcher.runs import tickets_with
 from dispatcher.states import LIVE_RUN
 
 
@@ -42,9 +43,7 @@ def retire_endpoint(db: Session, name: str) -> Endpoint:
     if users := using(db, endpoint):
         hint = "give them another endpoint, or retire them first: dispatcher agent edit, dispatcher agent retire"
         raise Conflict(f"{name} is used by {named(users)}", hint, "endpoint")
-    query = select(Ticket.key).join(Run, col(Run.ticket_id) == col(Ticket.id))
-    live = query.where(Run.endpoint_id == endpoint.id, col(Run.state).in_(LIVE_RUN)).distinct().order_by(Ticket.key)
-    if tickets := list(db.exec(live)):
+    if tickets := tickets_with(db, Run.endpoint_id == endpoint.id, col(Run.state).in_(LIVE_RUN)):
         raise Conflict(f"{name} has live runs of {named(tickets)}", "let them end or stop them first", "endpoint")
     if endpoint.retired_at is None:
         endpoint.retired_at = utcnow()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
+from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, select
 
 from dispatcher import activity, leases
@@ -226,3 +227,9 @@ def _block(db: Session, ticket: Ticket, run: Run, result: Result) -> None:
         )
     )
     move_ticket(db, ticket, "block", run=run, blocker=result.blocker, text=result.text)
+
+
+def tickets_with(db: Session, *conditions: ColumnElement[bool] | bool) -> list[str]:
+    """The keys of the tickets that have a run which fulfils all of the conditions."""
+    query = select(Ticket.key).join(Run, col(Run.ticket_id) == col(Ticket.id))
+    return list(db.exec(query.where(*conditions).distinct().order_by(Ticket.key)))

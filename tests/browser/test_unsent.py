@@ -55,6 +55,12 @@ async def test_who_logs_out_leaves_no_words_behind(web: Web, page: Page, reposit
     await page.reload()
     await expect(page.locator("#edit-title-field")).to_have_value("Not yet")
     await expect(page.locator("#edit-title-field")).to_be_visible()
+    await page.goto("/fleet/agents/coder/edit")
+    first = await page.locator("select[name=harness] option").first.get_attribute("value") or ""
+    assert await page.locator("select[name=harness]").input_value() != first, "a choice of the first is one too"
+    await page.locator("select[name=harness]").select_option(first)
+    await page.reload()
+    await expect(page.locator("select[name=harness]")).to_have_value(first)
     await page.get_by_role("button", name="You and your settings").click()
     await page.get_by_role("button", name="Log out").click()
     await expect(page.get_by_role("heading", name="Log in")).to_be_visible()

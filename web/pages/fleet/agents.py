@@ -136,5 +136,6 @@ def show_remove(site: Site, name: str, entered: Entered = NOTHING) -> Response:
         view = agent_view(db, name)
         removable = retiring.removable(db, view.row)
         tickets, live = agents.open_tickets(db, view.row), agents.live_tickets(db, view.row)
-    context: dict[str, Any] = {"it": view, "removable": removable, "tickets": tickets, "live": live}
-    return page("fleet/agent_remove.html", entered.status, entered=entered, place="/fleet", **context)
+    context: dict[str, Any] = {"it": view, "removable": removable, "tickets": tickets, "live": live, "in_use": []}
+    at = f"/fleet/agents/{view.row.name}"
+    return page("fleet/agent_remove.html", entered.status, entered=entered, place="/fleet", at=at, **context)

@@ -18,7 +18,7 @@ from dispatcher.models import Endpoint
 from web.errors import problem_of
 from web.fleet_views import endpoint_view, findings, history
 from web.pages.fleet.fields import attempt, whole
-from web.pages.fleet.overview import show_fleet
+from web.pages.fleet.overview import fleet_after
 from web.pages.forms import NOTHING, Entered, Fields, Scripted, to
 from web.render import page
 from web.site import Here, Site
@@ -87,16 +87,13 @@ def _edit(site: Site, name: str, form: dict[str, str]) -> Response:
 @router.post("/fleet/endpoints/{name}/check")
 async def check_endpoint(site: Here, name: str, form: Fields, scripted: Scripted) -> Response:
     """Test an endpoint: it takes seconds, or minutes where the model is loaded first, and goes on in the background."""
-    overview = form.get("back") == "fleet"
     entered = NOTHING
     try:
         await begin_check(site, name)
     except DispatcherError as error:
         entered = Entered(problem_of(error), f"check-{name}", form)
-    if overview:
-        if not scripted and not entered.problem:
-            return to("/fleet#endpoints")
-        return await run_in_threadpool(show_fleet, site, entered, "endpoints" if scripted else None)
+    if form.get("back") == "fleet":
+        return await run_in_threadpool(lambda: fleet_after(site, entered, "endpoints", scripted=scripted))
     if not scripted and not entered.problem:
         return to(f"/fleet/endpoints/{name}")
     part = "health" if scripted else None
@@ -155,7 +152,13 @@ def show_remove(site: Site, name: str, entered: Entered = NOTHING) -> Response:
     with site.database.reading() as db:
         view = endpoint_view(db, name)
         removable = retiring.removable(db, view.row)
-    return page("fleet/endpoint_remove.html", entered.status, it=view, removable=removable, entered=entered, place="/fleet")
+    context: dict[str, Any] = {
+        "it": view,
+        "removable": removable,
+        "in_use": view.users,
+        "at": f"/fleet/endpoints/{view.row.name}",
+    }
+    return page("fleet/endpoint_remove.html", entered.status, entered=entered, place="/fleet", **context)
 
 
 async def add(site: Site, form: dict[str, str]) -> Endpoint | Entered:

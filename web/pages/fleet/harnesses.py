@@ -11,8 +11,8 @@ from dispatcher.harness_install import install
 from dispatcher.harnesses import adapter
 from web.errors import problem_of
 from web.jobs import Job, Say
-from web.pages.fleet.overview import show_fleet
-from web.pages.forms import NOTHING, Entered, Fields, Scripted, to
+from web.pages.fleet.overview import fleet_after
+from web.pages.forms import NOTHING, Entered, Fields, Scripted
 from web.site import Here, Site
 
 router = APIRouter()
@@ -21,10 +21,7 @@ router = APIRouter()
 @router.post("/fleet/harnesses/{name}/install")
 def install_harness(site: Here, name: str, form: Fields, scripted: Scripted) -> Response:
     """Install the offered version below the data folder; what it does is shown meanwhile."""
-    entered = begin(site, name, form)
-    if scripted or entered.problem:
-        return show_fleet(site, entered, "harnesses" if scripted else None)
-    return to("/fleet#harnesses")
+    return fleet_after(site, begin(site, name, form), "harnesses", scripted=scripted)
 
 
 def begin(site: Site, name: str, form: dict[str, str]) -> Entered:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from dispatcher import activity, projects
 from web.fleet_views import agent_views, endpoint_views, worker_views
-from web.pages.forms import NOTHING, Entered
+from web.pages.forms import NOTHING, Entered, to
 from web.render import page
 from web.site import Here, Site
 from web.views import project_out
@@ -42,6 +42,13 @@ def show_fleet(site: Site, entered: Entered = NOTHING, part: str | None = None) 
     if part in (None, "harnesses"):
         context["harnesses"] = harness_rows(site)
     return page("fleet/overview.html", entered.status, part=part, entered=entered, place="/fleet", **context)
+
+
+def fleet_after(site: Site, entered: Entered, part: str, *, scripted: bool) -> Response:
+    """The answer to a form of the overview: that part of it, or without scripts the place there, or what was refused."""
+    if scripted or entered.problem:
+        return show_fleet(site, entered, part if scripted else None)
+    return to(f"/fleet#{part}")
 
 
 def harness_rows(site: Site) -> list[dict[str, Any]]:

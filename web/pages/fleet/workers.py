@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from dispatcher import roster
 from web.pages.fleet.fields import attempt
-from web.pages.fleet.overview import show_fleet
-from web.pages.forms import NOTHING, Entered, Fields, Scripted, to
+from web.pages.fleet.overview import fleet_after
+from web.pages.forms import NOTHING, Fields, Scripted
 from web.site import Here
 
 router = APIRouter()
@@ -18,6 +18,4 @@ router = APIRouter()
 def forget(site: Here, form: Fields, scripted: Scripted) -> Response:
     """Take a dead worker off the list."""
     done = attempt(site, "workers", form, lambda db: roster.forget(db, form.get("name", "")))
-    if scripted or isinstance(done, Entered):
-        return show_fleet(site, done or NOTHING, "workers" if scripted else None)
-    return to("/fleet#workers")
+    return fleet_after(site, done or NOTHING, "workers", scripted=scripted)

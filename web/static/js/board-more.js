@@ -87,9 +87,10 @@ function trim(list) {
   const last = cards[Math.max(near, KEPT - 1)];
   if (!last.nextElementSibling?.matches(".card")) return;
   const { column } = list.closest("[data-column]").dataset;
-  const more = list.querySelector(":scope > .more") || fragment(`<li class="more"><a class="button small" id="more-${column}">Show more</a></li>`).firstChild;
+  const more = list.querySelector(":scope > .more") || document.getElementById("more").content.firstElementChild.cloneNode(true);
+  more.firstElementChild.id = `more-${column}`;
   more.dataset.more = `${last.dataset.order}:${last.dataset.key}`; // a place, as the server writes it
-  more.firstChild.href = `/?${filterQuery({ column, after: more.dataset.more })}`;
+  more.firstElementChild.href = `/?${filterQuery({ column, after: more.dataset.more })}`;
   while (last.nextElementSibling) last.nextElementSibling.remove();
   list.append(more);
   watch();

@@ -3,6 +3,7 @@
 // `data-refresh-on` are beginnings of kinds (all without it); `data-refresh-every="5"` fetches each so many seconds too, while the
 // page is seen. A form that somebody types in, or has typed in, is left alone. One fetch of a part is under way at a time, and
 // what was changed meanwhile by something else is not overwritten. A hidden page catches up when it is seen again.
+import { dirty } from "./fields.js";
 import { told, toast } from "./toasts.js";
 
 const QUIET_MS = 30; // after an event, for those that come with it
@@ -26,13 +27,7 @@ function concerns(part, entry) {
 export function typedIn(form) {
   if (form.querySelector(".problem")) return true; // a refused form: what was typed stands there as its default
   if (form.contains(document.activeElement) && document.activeElement.matches("input, textarea, select")) return true;
-  for (const field of form.querySelectorAll("input, textarea, select")) {
-    if (field.matches("[type=checkbox], [type=radio]")) { if (field.checked !== field.defaultChecked) return true; }
-    else if (field.matches("select")) {
-      if ([...field.options].some((one, at) => one.selected !== (one.defaultSelected || (at === 0 && !field.querySelector("option[selected]"))))) return true;
-    } else if (field.type !== "hidden" && field.value !== field.defaultValue) return true;
-  }
-  return false;
+  return [...form.querySelectorAll("input, textarea, select")].some(dirty);
 }
 
 // What the reader is in the middle of stays as it is while `swap` runs.

@@ -4,6 +4,7 @@
 //
 // Kept when the page is left, for this tab. It is put back where it is known not to have been sent: the login stood in the way
 // ([data-unsent] on the page that asks for it), or the reader reloads or goes back. After any other way to the page it may have been sent.
+import { dirty } from "./fields.js";
 import { read, write } from "./kept.js";
 import { say } from "./say.js";
 import { toast } from "./toasts.js";
@@ -15,11 +16,6 @@ let login = false;
 let leaving = false;
 let waiting = []; // what has no field yet: its part of the page may still come
 
-const dirty = (field) => {
-  if (field.matches("[type=checkbox], [type=radio]")) return field.checked !== field.defaultChecked;
-  if (field.matches("select")) return [...field.options].some((one) => one.selected !== one.defaultSelected) && field.selectedIndex > 0;
-  return field.value !== field.defaultValue;
-};
 const own = (field) => !field.closest("md-editor[data-draft]");
 const forms = () => [...document.querySelectorAll("form[method=post]")].filter((form) => !form.matches(NOT_HERE) && !form.closest(NOT_HERE));
 
