@@ -69,12 +69,16 @@ def list_tickets(
 ) -> list[Ticket]:
     """The tickets that match, in the order of the board or the newest change first; `query` is as `search.parse` takes it.
 
-    Raises `Invalid` for a state that there is not.
+    Raises `Invalid` for a state that there is not, and `NotFound` for a project or an agent.
     """
     looked_for = search.wanted(
         query or "", project=project or "", state=state or "", agent=agent or "", label=label or "", strict=True
     )
-    return search.tickets(db, looked_for, limit=limit, offset=offset, newest_first=newest_first)
+    found = search.tickets(db, looked_for, limit=limit, offset=offset, newest_first=newest_first)
+    # Who searches by typing asks for half a name too; a filter names one that there is.
+    for name, value in search.unknown(db, search.wanted(project=project or "", agent=agent or "")) if not found else ():
+        raise NotFound(f"there is no {name} {value!r}", f"see: dispatcher {name} list", name)
+    return found
 
 
 def count_states(db: Session, project: str | None = None) -> dict[str, int]:

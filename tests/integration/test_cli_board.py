@@ -107,6 +107,8 @@ def test_withdrawn_before_it_began(board: Cli) -> None:
         (["ticket", "new", "  ", "--project", "SHOP"], "title is empty"),
         (["ticket", "new", "T", "--project", "SHOP", "--assign", "nobody"], "no agent 'nobody'"),
         (["ticket", "show", "SHOP-99"], "no ticket 'SHOP-99'"),
+        (["ticket", "list", "--project", "NOPE"], "no project 'NOPE'"),
+        (["ticket", "list", "--agent", "nobody"], "no agent 'nobody'"),
         (["ticket", "answer", "SHOP-1", "yes"], "waits for no answer"),
         (["project", "add", "/nowhere"], "/nowhere"),
         (["project", "add", "/"], "/"),
