@@ -13,7 +13,7 @@ from sqlmodel import Session, col, func, select
 
 from dispatcher import board, runs
 from dispatcher.db import Database
-from dispatcher.models import Agent, Blocker, Check, Endpoint, Run, Ticket, Workspace
+from dispatcher.models import Agent, Blocker, Check, Endpoint, Run, SessionRow, Ticket, Workspace
 from dispatcher.projects import add_project
 from dispatcher.settings import Settings
 from tests import templates
@@ -75,6 +75,13 @@ class House:
     def _look(self, look: Callable[[Session, Ticket], Any], key: str) -> Any:
         with self.database.reading() as db:
             return look(db, board.get_ticket(db, key))
+
+    def begun(self, key: str) -> bool:
+        """Whether the agent is at work, and the session that it could be continued in is known."""
+        run = self.run(key)
+        with self.database.reading() as db:
+            known = db.exec(select(SessionRow.native_id).where(SessionRow.run_id == run.id)).first()
+        return run.state == "running" and known is not None
 
     def count(self, model: type[Any], state: str) -> int:
         with self.database.reading() as db:

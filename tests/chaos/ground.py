@@ -96,13 +96,6 @@ class Ground(House):
         found = self._look(lambda db, ticket: runs.list_runs(db, ticket=ticket), key)
         return list(reversed(found))
 
-    def begun(self, key: str) -> bool:
-        """Whether the agent is at work, and the session that it could be continued in is known."""
-        run = self.run(key)
-        with self.database.reading() as db:
-            known = db.exec(select(SessionRow.native_id).where(SessionRow.run_id == run.id)).first()
-        return run.state == "running" and known is not None
-
     def count_ended(self) -> int:
         """How many runs have ended, of all tickets."""
         with self.database.reading() as db:
