@@ -87,12 +87,12 @@ class House:
         with self.database.reading() as db:
             return int(db.exec(select(func.count()).select_from(model).where(model.state == state)).one())
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
         async with asyncio.timeout(seconds):
             while not await asyncio.to_thread(condition):  # noqa: ASYNC110  # the database is what is waited for
                 await asyncio.sleep(0.02)
 
-    async def work(self, key: str, *states: str, crew: Crew | None = None, seconds: float = 20) -> str:
+    async def work(self, key: str, *states: str, crew: Crew | None = None, seconds: float = 60) -> str:
         """Let a worker take the ticket, and wait until it is in one of the states (by default: not queued or running)."""
         await (crew or self.crew()).take()
         settled = states or ("review", "blocked", "done", "cancelled", "backlog")

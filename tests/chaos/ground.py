@@ -65,7 +65,7 @@ class Ground(House):
             with httpx.Client(base_url=f"{told['url']}/api/v1", headers=headers, timeout=30, trust_env=False) as client:
                 yield client
 
-    def until(self, condition: Any, seconds: float = 30) -> None:  # type: ignore[override]  # here nothing runs in this process
+    def until(self, condition: Any, seconds: float = 60) -> None:  # type: ignore[override]  # here nothing runs in this process
         wait_until(condition, seconds, self.said)
 
     def freeze(self, process: Started) -> None:

@@ -201,7 +201,9 @@ def test_a_killed_worker_leaves_no_process(folder: Path, number: signal.Signals)
         listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
         return [line for line in listed if line == nap]
 
-    with subprocess.Popen([sys.executable, "-c", WORKER, folder, nap, marker], cwd=PROJECT, stderr=subprocess.DEVNULL) as worker:
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKER, folder, nap, marker], cwd=PROJECT, stderr=subprocess.DEVNULL
+    ) as worker:
         wait_for(lambda: len(living()) == 3)
         worker.send_signal(number)
     wait_for(lambda: not living() and not marked(marker))
