@@ -13,7 +13,7 @@ from sqlmodel import Session, col, func, select
 
 from dispatcher import board, runs
 from dispatcher.db import Database
-from dispatcher.models import Agent, Blocker, Check, Endpoint, Run, Ticket, Workspace
+from dispatcher.models import Agent, Blocker, Check, Endpoint, Run, SessionRow, Ticket, Workspace
 from dispatcher.projects import add_project
 from dispatcher.settings import Settings
 from tests import templates
@@ -76,16 +76,23 @@ class House:
         with self.database.reading() as db:
             return look(db, board.get_ticket(db, key))
 
+    def begun(self, key: str) -> bool:
+        """Whether the agent is at work, and the session that it could be continued in is known."""
+        run = self.run(key)
+        with self.database.reading() as db:
+            known = db.exec(select(SessionRow.native_id).where(SessionRow.run_id == run.id)).first()
+        return run.state == "running" and known is not None
+
     def count(self, model: type[Any], state: str) -> int:
         with self.database.reading() as db:
             return int(db.exec(select(func.count()).select_from(model).where(model.state == state)).one())
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 20) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
         async with asyncio.timeout(seconds):
             while not await asyncio.to_thread(condition):  # noqa: ASYNC110  # the database is what is waited for
                 await asyncio.sleep(0.02)
 
-    async def work(self, key: str, *states: str, crew: Crew | None = None, seconds: float = 20) -> str:
+    async def work(self, key: str, *states: str, crew: Crew | None = None, seconds: float = 60) -> str:
         """Let a worker take the ticket, and wait until it is in one of the states (by default: not queued or running)."""
         await (crew or self.crew()).take()
         settled = states or ("review", "blocked", "done", "cancelled", "backlog")

@@ -54,7 +54,7 @@ class Started:
     def alive(self) -> bool:
         return self.process.is_alive()
 
-    def ended(self, seconds: float = 30) -> int:
+    def ended(self, seconds: float = 60) -> int:
         """Its exit status once it has ended; negative for a signal."""
         self.process.join(seconds)
         assert self.process.exitcode is not None, f"it did not end\n{self.said()}"
@@ -143,7 +143,7 @@ def _streams(folder: Path, stdin: str = "") -> list[Path]:
     return streams
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 30, told: Callable[[], object] = str) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 60, told: Callable[[], object] = str) -> None:
     """Wait until something is so."""
     deadline = time.monotonic() + seconds
     while not condition():

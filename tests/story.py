@@ -34,6 +34,8 @@ class Add(unittest.TestCase):
 FIX = Edit("calc.py", "return a - b", "return a + b")
 DOCSTRING = Edit("calc.py", "def add(a, b):\n", 'def add(a, b):\n    """The sum."""\n')
 CHECK = "python3 -m unittest -q"
+WAITS = "until test -e __pycache__/go; do sleep 0.1; done"
+"""A command of an agent's that lasts until the test lets it go: it is looked at meanwhile, however long that takes."""
 
 
 @dataclass
@@ -93,7 +95,13 @@ class Site:
         """A ticket as the API gives it."""
         return self.ask(f"/tickets/{key}")
 
-    def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+    def go(self, key: str) -> None:
+        """Let an agent go on that waits."""
+        folder = Path(self.ticket(key)["workspace"]["path"]) / "__pycache__"  # which git ignores
+        folder.mkdir(exist_ok=True)
+        (folder / "go").touch()
+
+    def until(self, condition: Callable[[], bool], seconds: float = 120) -> None:
         """Wait until something is so."""
         deadline = time.monotonic() + seconds
         while not condition():

@@ -37,6 +37,15 @@ async def _tabs(context: BrowserContext, *paths: str) -> list[Page]:
     return tabs
 
 
+async def _keep(tabs: list[Page], **values: str) -> None:
+    """Put values into what the tabs share, and wait until each of them has them."""
+    put = "values => { for (const [name, value] of Object.entries(values)) localStorage.setItem(name, value); }"
+    await tabs[0].evaluate(put, values)
+    for tab in tabs:
+        for name, value in values.items():
+            await tab.wait_for_function("([name, value]) => localStorage.getItem(name) === value", arg=[name, value])
+
+
 async def _notes(tabs: list[Page]) -> list[str]:
     return [note["title"] for tab in tabs for note in await tab.evaluate("notes")]
 
@@ -62,7 +71,7 @@ async def test_notifications_are_asked_for_by_a_click_and_come_once(
 ) -> None:
     await context.add_init_script(RECORD)
     tabs = await _tabs(context, "/inbox", "/", "/inbox")
-    await tabs[0].evaluate("localStorage.setItem('test-away', 'yes')")
+    await _keep(tabs, **{"test-away": "yes"})
     await asking(web, repository)
     await expect(tabs[0].locator(".waiting")).to_have_count(1)
     for tab in tabs:
@@ -80,10 +89,10 @@ async def test_notifications_are_asked_for_by_a_click_and_come_once(
     assert await _notes(tabs) == [f"{second} needs you"]
     note = (await tabs[0].evaluate("notes"))[0]
     assert note["tag"] == f"ticket-{second}"
-    await tabs[1].evaluate("localStorage.setItem('test-away', 'no')")
+    await _keep(tabs, **{"test-away": "no"})
     await asking(web, repository, "While the reader is here")
     await expect(tabs[0].locator(".waiting")).to_have_count(3)
-    await tabs[0].wait_for_timeout(600)
+    await tabs[0].wait_for_timeout(1200)
     assert len(await _notes(tabs)) == 1
 
 
@@ -91,8 +100,7 @@ async def test_no_notification_of_the_ticket_that_is_in_sight(web: Web, context:
     await context.add_init_script(RECORD)
     key, other = await web.ticket("In sight", agent="coder"), await web.ticket("Out of sight", agent="coder")
     tabs = await _tabs(context, "/inbox", f"/tickets/{key}")
-    on = {"test-away": "yes", "test-allowed": "granted", "notifications": "on"}
-    await tabs[0].evaluate("on => { for (const [name, value] of Object.entries(on)) localStorage.setItem(name, value); }", on)
+    await _keep(tabs, **{"test-away": "yes", "test-allowed": "granted", "notifications": "on"})
     web.work(key, repository)
     await expect(tabs[0].locator(f"#waiting-{key}")).to_be_visible()
     web.work(other, repository)

@@ -11,13 +11,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from dispatcher.demo.scripted import Run, Say, Stall
+from dispatcher.demo.scripted import Run, Say
 from tests import github_people as people
 from tests.browser.boarding import card, ready
 from tests.browser.seen import Seen
 from tests.github_server import TOKEN, GitHub
 from tests.gitting import git
-from tests.story import CHECK, DOCSTRING, FIX, Site, standing
+from tests.story import CHECK, DOCSTRING, FIX, WAITS, Site, standing
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 HARNESSES = ("opencode", "goose")
@@ -53,7 +53,7 @@ async def settled(page: Page, key: str, column: str) -> None:
 async def test_filed_watched_sent_back_and_merged(site: Site, tab: Page) -> None:
     await tab.get_by_role("button", name="Log in").click()
     await ready(tab)
-    site.play(Run("echo looking; sleep 3"), FIX, Run(CHECK), Say("It adds now."))
+    site.play(Run(f"echo looking; {WAITS}"), FIX, Run(CHECK), Say("It adds now."))
     await tab.get_by_role("link", name="New ticket").first.click()
     await tab.get_by_label("Title").fill("Fix add in calc.py")
     await tab.get_by_label("Description").fill("The test fails.")
@@ -63,6 +63,7 @@ async def test_filed_watched_sent_back_and_merged(site: Site, tab: Page) -> None
     key = site.newest()
     await settled(tab, key, "running")
     await expect(card(tab, key).locator(".doing")).to_contain_text("echo looking", timeout=30_000)
+    site.go(key)
     await settled(tab, key, "review")
     await expect(card(tab, key)).to_contain_text("It adds now.")
     await expect(card(tab, key).locator(".check-passed")).to_have_text("checks passed")
@@ -95,7 +96,7 @@ async def test_filed_watched_sent_back_and_merged(site: Site, tab: Page) -> None
 async def test_a_run_is_watched_and_its_question_answered_on_the_board(site: Site, tab: Page) -> None:
     await tab.get_by_role("button", name="Log in").click()
     await ready(tab)
-    site.play(Run("echo first"), Stall(2, then=Say("Before I change anything: should `add` take floats too?")))
+    site.play(Run("echo first"), Run(WAITS), Say("Before I change anything: should `add` take floats too?"))
     site.cli("ticket", "new", "Add floats", "--project", "CALC", "--assign", "goose")
     key = site.newest()
     await settled(tab, key, "running")
@@ -103,6 +104,7 @@ async def test_a_run_is_watched_and_its_question_answered_on_the_board(site: Sit
     await expect(tab.locator("#pane [data-module=ticket]")).to_have_attribute("data-loaded", "yes")  # else it is a link
     await tab.locator("#pane").get_by_role("link", name="Transcript").first.click()
     await expect(tab.get_by_role("article", name="Run echo first, done")).to_be_visible()
+    site.go(key)
     await settled(tab, key, "blocked")
     await expect(tab.locator("#pane")).to_contain_text("should add take floats too?")
     await expect(tab).to_have_title(re.compile(r"^\(1\) "))

@@ -65,7 +65,7 @@ class Ground(House):
             with httpx.Client(base_url=f"{told['url']}/api/v1", headers=headers, timeout=30, trust_env=False) as client:
                 yield client
 
-    def until(self, condition: Any, seconds: float = 30) -> None:  # type: ignore[override]  # here nothing runs in this process
+    def until(self, condition: Any, seconds: float = 60) -> None:  # type: ignore[override]  # here nothing runs in this process
         wait_until(condition, seconds, self.said)
 
     def freeze(self, process: Started) -> None:
@@ -95,13 +95,6 @@ class Ground(House):
         """The ticket's runs, oldest first."""
         found = self._look(lambda db, ticket: runs.list_runs(db, ticket=ticket), key)
         return list(reversed(found))
-
-    def begun(self, key: str) -> bool:
-        """Whether the agent is at work, and the session that it could be continued in is known."""
-        run = self.run(key)
-        with self.database.reading() as db:
-            known = db.exec(select(SessionRow.native_id).where(SessionRow.run_id == run.id)).first()
-        return run.state == "running" and known is not None
 
     def count_ended(self) -> int:
         """How many runs have ended, of all tickets."""

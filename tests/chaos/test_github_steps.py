@@ -61,7 +61,7 @@ class Between:
         return number
 
     def until(self, condition: Callable[[], object]) -> None:
-        wait_until(condition, 30, self.said)
+        wait_until(condition, told=self.said)
 
     def calm(self, number: int) -> None:
         """Wait until nothing is owed to either side, and the ticket has a person's attention."""

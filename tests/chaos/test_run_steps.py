@@ -12,7 +12,8 @@ import pytest
 from dispatcher.models import Project
 from tests.chaos.ground import PLAIN, Ground, ground
 
-SLOW = ("say begun", "sleep 0.3", "echo x >> a.txt", "say Done.")
+SLOW = ("say begun", 'test -e "$HOME/go" || sleep 60', *PLAIN)
+"""One that does nothing in the worker's own time, however slow that is; let go, it works when it is started the next time."""
 HALF = ("test -f half || { touch half; say begun; sleep 60; }", "rm half", *PLAIN)
 COMMITS = ("echo x >> a.txt", "git add a.txt && git commit -q -m Mine", "say Done.")
 
@@ -36,8 +37,8 @@ STEPS = [
     Step("run.workspace_written", ends=AGAIN),
     Step("run.set_up", ends=AGAIN),
     Step("run.sandbox_stands", ends=AGAIN),
-    Step("run.harness_started", ("sleep 0.2", *PLAIN), ends=AGAIN),
-    Step("run.launched", ("sleep 0.2", *PLAIN), ends=AGAIN),
+    Step("run.harness_started", SLOW[1:], ends=AGAIN),
+    Step("run.launched", SLOW[1:], ends=AGAIN),
     Step("run.items_written", SLOW, ends=AGAIN, resumes=True),
     Step("run.harness_ended", ends=AGAIN, worked=2, resumes=True),
     Step("run.finishing"),
@@ -70,6 +71,8 @@ def test_killed_at_each_step_of_a_run(here: Ground, step: Step) -> None:
     key = here.file(*step.script)
     with here.worker(at=step.point) as first:
         assert first.ended() == -signal.SIGKILL
+    if step.script[-3:] == SLOW[1:]:
+        here.go(key)
     with here.worker():
         assert here.settled(key) == "review"
     assert [run.state for run in here.runs(key)] == list(step.ends)
@@ -84,9 +87,11 @@ def test_killed_at_each_step_of_a_run(here: Ground, step: Step) -> None:
 @pytest.mark.parametrize("point", ["run.claimed", "run.items_written", "run.branch_moved"])
 def test_killed_and_continued_on_postgresql(tmp_path: Path, postgres_url: str, repository: Path, point: str) -> None:
     with ground(tmp_path, postgres_url, repository) as here:
-        key = here.file(*SLOW)
+        key = here.file(*(SLOW if point == "run.items_written" else PLAIN))
         with here.worker(at=point) as first:
             assert first.ended() == -signal.SIGKILL
+        if point == "run.items_written":
+            here.go(key)
         with here.worker():
             assert here.settled(key) == "review"
         assert here.run(key).resume == ("fake-1" if point == "run.items_written" else None)
@@ -100,6 +105,7 @@ def test_killed_while_it_takes_over(here: Ground, point: str) -> None:
     key = here.file(*SLOW)
     with here.worker(at="run.items_written") as first:
         first.ended()
+    here.go(key)
     with here.worker(at=point) as second:
         assert second.ended() == -signal.SIGKILL
     with here.worker():
@@ -127,6 +133,8 @@ def test_frozen_past_its_lease_and_woken(here: Ground, point: str, script: tuple
     # A process that is frozen with SQLite's write lock in its hand blocks everybody, so this one writes seldom.
     with here.worker(at=f"{point}:STOP", lease_seconds=1, sweep_seconds=600, github_seconds=600) as first:
         here.freeze(first)
+        if script is HALF:
+            here.until(lambda: Path(here.workspace(key).path, "half").exists())  # else the next one would do this half too
         with here.worker():
             assert here.settled(key) == "review"
             settled = here.runs(key)

@@ -18,7 +18,8 @@ from tests.house import House
 
 pytestmark = pytest.mark.guarantee("a clock that is set, and a sleep, lose no run")
 DAY = 86_400
-SECONDS = 1.2
+SECONDS = 2.5
+"""A lease: a worker that is to keep its run must come to renew it on a busy machine too."""
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_everything_sleeps_for_longer_than_a_lease(tmp_path: Path, repository: P
                 here.until(lambda: _begun(here, keys) == 2)
                 asleep = [first.pid, second.pid, *here.processes()]
                 _signal(asleep, signal.SIGSTOP)
-                time.sleep(SECONDS * 1.5)
+                time.sleep(SECONDS * 1.2)
                 _signal(asleep, signal.SIGCONT)
                 here.go(*keys)
                 assert {here.settled(key) for key in keys} == {"review"}

@@ -227,7 +227,7 @@ def test_the_endpoint_is_down(tmp_path: Path, harness_binary: Callable[[str], Pa
         began = time.monotonic()
         session = bench.run(task=task)
     assert (kind_of(session), bench.exit) == ("endpoint_down", 0)
-    assert 4 < time.monotonic() - began < 30
+    assert 4 < time.monotonic() - began < 60
     assert outline(session) == ["user", "endpoint_down"]
     assert session.usage.prompt_tokens is None
 

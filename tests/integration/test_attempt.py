@@ -63,11 +63,10 @@ async def test_a_question_is_answered_in_the_same_session_and_workspace(home: Ho
 
 
 async def test_a_stop_works_within_the_grace_period_and_leaves_the_work(home: House) -> None:
-    key = home.file("echo half > a.txt", "trap '' TERM", "setsid sleep 77 & sleep 77")
+    key = home.file("trap '' TERM", "setsid sleep 77 &", "echo half > a.txt", "sleep 77")
     crew = home.crew()
     await crew.take()
-    await home.until(lambda: home.run(key).state == "running")
-    await asyncio.sleep(0.3)
+    await home.until(lambda: home.run(key).state == "running" and any(home.settings.worktrees.rglob("a.txt")))
     home.do(lambda db, ticket: runs.request_stop(db, runs.latest_run(db, ticket)), key)
     await crew.heed_stops()
     assert await home.work(key, crew=crew) == "blocked"
@@ -207,8 +206,7 @@ async def test_an_orderly_stop_of_the_worker_hands_the_run_on(home: House) -> No
     key = home.file("test -f half && say Done. || { echo x > half; say begun; sleep 60; }")
     crew = home.crew()
     await crew.take()
-    await home.until(lambda: Path(home.settings.worktrees).exists() and any(home.settings.worktrees.rglob("half")))
-    await asyncio.sleep(0.2)
+    await home.until(lambda: home.begun(key))
     await crew.close()
     assert home.ticket(key).state == "queued" and home.run(key).reason == "lost" and home.run(key).resume == "fake-1"
     assert await home.work(key, crew=home.crew("w2")) == "review"
@@ -237,8 +235,7 @@ async def test_a_dead_workers_run_is_continued_by_another(home: House) -> None:
     key = home.file("test -f half && { echo y > b; say Done.; } || { echo x > half; say begun; sleep 60; }")
     crew = home.crew()
     await crew.take()
-    await home.until(lambda: any(home.settings.worktrees.rglob("half")))
-    await asyncio.sleep(0.2)
+    await home.until(lambda: home.begun(key))
     run = home.run(key)
     with home.database.transaction() as db:
         leases.renew(db, {run.id or 0: run.fence}, -1)

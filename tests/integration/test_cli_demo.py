@@ -21,10 +21,11 @@ def cli(home: Path) -> Cli:
 
 @pytest.mark.real
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # three harnesses one after the other: two minutes where eight others want the same two cores
 def test_demo_ends_in_review_with_green_tests(cli: Cli, home: Path, harness_binary: Callable[[str], Path]) -> None:
     for name in NAMES:
         harness_binary(name)
-    ended = cli.run("demo", "--home", home / "demo", "--harness", "all", seconds=170)
+    ended = cli.run("demo", "--home", home / "demo", "--harness", "all", seconds=500)
     assert ended.status == 0, ended.out + ended.err
     first, *tickets = re.split(r"^(?=DEMO-\d  )", ended.out, flags=re.MULTILINE)
     assert "is a script" in first.splitlines()[0]

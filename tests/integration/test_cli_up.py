@@ -58,16 +58,18 @@ def test_up_is_found_and_ends_in_order(cli: Cli, repository: Path) -> None:
     with _up(cli) as (process, url):
         assert json.loads((cli.data_folder / "server.json").read_text())["url"] == url
         family = _family(process)
-        assert len([child for child in family if "redis-server" in child.name()]) == 1
-        assert len(family) == 3
+        parts = psutil.Process(process.pid).children()  # what these start themselves comes and goes
+        assert len([child for child in parts if "redis-server" in child.name()]) == 1
+        assert len(parts) == 3
         cli.ok("project", "add", repository, "--key", "SHOP")
         filed = cli.ok("ticket", "new", "Fix it", "--project", "SHOP")
         assert filed.err == ""
         second = cli.run("up", "--port", "0")
         assert second.status == 1 and second.err.splitlines()[-2] == f"error: already running at {url}"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(40) == 0
-        assert not [child for child in family if _lives(child)]
+        assert process.wait(90) == 0
+        assert not [child for child in parts if _lives(child)]
+        wait_until(lambda: not [child for child in family if _lives(child)])
         assert not (cli.data_folder / "server.json").exists()
     assert [ticket["key"] for ticket in cli.json("ticket", "list")] == ["SHOP-1"]
 
@@ -94,7 +96,7 @@ def test_asked_twice_it_ends_at_once_whatever_hangs(cli: Cli) -> None:
         while "once more ends at once" not in process.stderr.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 128 + signal.SIGTERM
+        assert process.wait(60) == 128 + signal.SIGTERM
         wait_until(lambda: not [child for child in family if _lives(child)])
 
 
@@ -121,7 +123,7 @@ def test_watch_follows_what_happens(cli: Cli, repository: Path) -> None:
             event = json.loads(watch.stdout.readline())
             assert event["kind"] == "ticket.filed" and event["ticket"] != "SHOP-1"
             watch.send_signal(signal.SIGINT)
-            assert watch.wait(10) == 130
+            assert watch.wait(60) == 130
             assert "Traceback" not in watch.stderr.read()
         finally:
             watch.kill()
@@ -158,7 +160,7 @@ def test_web_and_worker_alone(cli: Cli) -> None:
         wait_until(lambda: "ok" in _worker_state(cli), 60)
         for process in (worker, web):
             process.send_signal(signal.SIGTERM)
-            assert process.wait(40) == 0
+            assert process.wait(90) == 0
         assert not (cli.data_folder / "server.json").exists()
         assert "ok" not in _worker_state(cli)
     finally:

@@ -167,10 +167,9 @@ async def test_a_key_that_is_missing_or_wrong_is_told(key_env: str, environ: dic
 
 
 async def test_nothing_there_an_unknown_host_and_no_tls_are_told_apart() -> None:
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    assert (await check(at(f"http://127.0.0.1:{port}/v1"))).state == "refused"
+    with closing(socket.socket()) as taken:  # so that nobody else begins to listen there
+        taken.bind(("127.0.0.1", 0))
+        assert (await check(at(f"http://127.0.0.1:{taken.getsockname()[1]}/v1"))).state == "refused"
     unknown = await check(at("http://no-such-host.invalid/v1"))
     assert unknown.state == "unknown_host" and "no-such-host.invalid" in unknown.message
     with ScriptedEndpoint(able) as server:

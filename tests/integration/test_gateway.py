@@ -7,8 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dispatcher.demo.scripted import Cut, RawHtml, Say, ScriptedEndpoint, Stall, Status
+from dispatcher.demo.scripted import Cut, RawHtml, Request, Say, ScriptedEndpoint, Stall, Status, Step
 from dispatcher.models import Endpoint
 from tests import sandboxes
 from workers.gateway import Door, Gateway
@@ -33,6 +33,12 @@ async def opened(
         headers = {"Authorization": f"Bearer {door.token}"}
         async with httpx.AsyncClient(base_url=door.base_url, headers=headers, timeout=30) as client:
             yield door, client
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110  # what is waited for is told in no other way
+            await asyncio.sleep(0.01)
 
 
 async def test_a_completion_passes_and_is_counted() -> None:
@@ -129,14 +135,18 @@ async def test_after_the_last_token_of_the_budget_nothing_passes() -> None:
 
 
 async def test_a_stream_passes_as_it_is_written() -> None:
-    with ScriptedEndpoint([Say("one two three four five six")], chunk_delay=0.1) as endpoint:
+    step = Stall(60, "chunks", then=Say("one two three four five six"))
+    with ScriptedEndpoint([step]) as endpoint:
         async with (
             opened(endpoint) as (_, client),
             client.stream("POST", "/chat/completions", json=BODY | {"stream": True}) as answer,
         ):
-            began = time.monotonic()
-            heard = [time.monotonic() - began async for _ in answer.aiter_raw()]
-    assert heard[0] < heard[-1] / 2 and len(heard) > 3, "each piece by itself, and the first before the last is written"
+            heard = b""
+            async for piece in answer.aiter_raw():
+                heard += piece
+                if b"one" in heard:
+                    break
+            assert not endpoint.requests[0].usage, "the first is heard before the last is written"
 
 
 async def test_a_stream_is_counted_where_the_harness_does_not_ask_for_it() -> None:
@@ -186,8 +196,8 @@ async def test_an_endpoint_that_comes_back_is_waited_for() -> None:
         async with opened(endpoint, patience=20) as (door, client):
             await asyncio.to_thread(endpoint.stop)
             waiting = asyncio.create_task(client.post("/chat/completions", json=BODY))
-            await asyncio.sleep(0.7)
-            assert "does not answer" in door.waiting and door.quiet_seconds == 0
+            await until(lambda: "does not answer" in door.waiting)
+            assert door.quiet_seconds == 0
             await asyncio.to_thread(endpoint.start)
             assert (await waiting).json()["choices"][0]["message"]["content"] == "back again"
     assert door.waiting == ""
@@ -229,14 +239,21 @@ async def test_a_web_page_is_no_completion_and_not_worth_another_try() -> None:
 
 
 async def test_an_open_request_is_not_silence() -> None:
-    with ScriptedEndpoint([Stall(0.6)]) as endpoint:
+    asked, go = threading.Event(), threading.Event()
+
+    def thinks(_: Request) -> Step:
+        asked.set()
+        go.wait(60)
+        return Say("Now.")
+
+    with ScriptedEndpoint(thinks) as endpoint:
         async with opened(endpoint) as (door, client):
             asking = asyncio.create_task(client.post("/chat/completions", json=BODY | {"stream": True}))
-            await asyncio.sleep(0.3)
+            await until(asked.is_set)
             assert door.quiet_seconds == 0
+            go.set()
             await asking
-            await asyncio.sleep(0.1)
-            assert door.quiet_seconds > 0
+            await until(lambda: door.quiet_seconds > 0)
 
 
 async def test_a_harness_that_hangs_up_at_the_last_word_is_counted_whole() -> None:
@@ -246,9 +263,7 @@ async def test_a_harness_that_hangs_up_at_the_last_word_is_counted_whole() -> No
             async with client.stream("POST", "/chat/completions", json=body) as response:
                 async for _ in response.aiter_raw():
                     break
-            async with asyncio.timeout(5):
-                while not door.meter.tokens:  # noqa: ASYNC110  # the count comes after the client has gone
-                    await asyncio.sleep(0.02)
+            await until(lambda: door.meter.tokens > 0)  # the count comes after the client has gone
             assert (door.meter.prompt_tokens, door.meter.completion_tokens) == endpoint.usage
 
 

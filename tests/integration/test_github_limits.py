@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -29,11 +30,12 @@ async def github(tmp_path: Path, database_url: str, repository: Path) -> AsyncIt
         yield made
 
 
-def nobody() -> str:
-    """An address at which nobody listens."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{one.getsockname()[1]}"
+@contextmanager
+def nobody() -> Iterator[str]:
+    """An address at which nobody listens, and nobody begins to."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 def pause_of(github: Octo, since: float | None = None) -> float:
@@ -141,13 +143,14 @@ async def test_nobody_listens_there(github: Octo) -> None:
                 setattr(row, name, value)
             db.add(row)
 
-    moved(nobody())
     people.open_issue(github.hub, "mallory", "Two", "")
     github.bring()
-    for wait in (2, 4, 8):  # longer each time
-        began = time.time()
-        await github.tend()
-        assert wait <= pause_of(github, began) and pause_of(github) <= wait
+    with nobody() as away:
+        moved(away)
+        for wait in (2, 4, 8):  # longer each time
+            began = time.time()
+            await github.tend()
+            assert wait <= pause_of(github, began) and pause_of(github) <= wait
     assert "does not answer" in github.repo().fault and github.repo().failures == 3
     told = github.told()
     assert {row["what"] for row in told["waiting"]} == {"1 to be read", "2 to be written"}

@@ -25,7 +25,7 @@ def program(text: str) -> tuple[str, ...]:
     return (sys.executable, "-c", textwrap.dedent(text))
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to be"
@@ -108,6 +108,6 @@ async def test_checks_pass_fail_and_hang(tmp_path: Path) -> None:
     assert (passed.state, passed.exit_code, passed.output) == ("passed", 0, "fine\n")
     failed = await command("printf '\\033[31mred\\033[0m'; exit 2", tmp_path)
     assert (failed.state, failed.exit_code, failed.output) == ("failed", 2, "red")
-    hung = await command("echo started; sleep 60 & sleep 60", tmp_path, seconds=0.5)
+    hung = await command("echo started; sleep 60 & sleep 60", tmp_path, seconds=2)  # a busy machine is slow to say a word
     assert (hung.state, hung.exit_code, hung.output) == ("timed_out", None, "started\n")
     assert marked("t6") == set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -172,7 +171,10 @@ async def test_what_is_remembered_has_bounds(site: Web, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("path", ["/live", "/api/v1/events"])
 @pytest.mark.parametrize("by", ["session", "token"])
-async def test_a_stream_ends_with_what_it_was_opened_with(site: Web, path: str, by: str) -> None:
+async def test_a_stream_ends_with_what_it_was_opened_with(
+    site: Web, path: str, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web.gate, "KEEP", 600)  # it is told, and need not look
     await site.send("POST", "/users", {"name": "ada", "role": "viewer"}, status=201)
     async with served(site) as url:
         if by == "session":
@@ -180,18 +182,18 @@ async def test_a_stream_ends_with_what_it_was_opened_with(site: Web, path: str, 
             headers = {"Cookie": f"{found['name']}={found['value']}"}
         else:
             headers = bearer(site.database, "ada", "token")
-        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=10) as client:
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=10) as client:  # before a sign of life comes
             async with client.stream("GET", path, headers=headers) as stream:
                 assert stream.status_code == 200
                 lines = stream.aiter_lines()
                 assert (await anext(lines)).startswith("retry")
-                began = time.monotonic()
                 await site.send("PATCH", "/users/ada", {"disabled": True})
                 rest = [line async for line in lines]  # it ends, and in an orderly way
-                assert time.monotonic() - began < 3
                 assert not [line for line in rest if "access." in line], "no viewer is told of rights"
             assert (await client.get(path, headers=headers)).status_code == 401
-        assert site.app.state.site.feed._watchers == 0
+        async with asyncio.timeout(20):
+            while site.app.state.site.feed._watchers:  # noqa: ASYNC110  # it is told in no other way
+                await asyncio.sleep(0.01)
 
 
 async def test_a_stream_ends_soon_after_another_process_revoked_it(site: Web, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,9 +209,7 @@ async def test_a_stream_ends_soon_after_another_process_revoked_it(site: Web, mo
             user = access.get_user(db, "admin")
             for row in credentials.list_credentials(db, user, "token"):
                 credentials.revoke(db, row, user)
-        began = time.monotonic()
         assert not [line async for line in lines if line.startswith("data") and "access." in line]
-        assert time.monotonic() - began < 3
 
 
 async def test_a_stream_goes_on_while_it_may(site: Web, monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:

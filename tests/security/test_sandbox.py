@@ -170,10 +170,11 @@ async def test_an_agent_gets_to_nothing_else(
 
 async def test_a_tree_that_hides_ends_with_its_run(home: House) -> None:
     """It clears its environment, leaves its session, forks twice, and ignores what asks it to end."""
-    hidden = "env -i setsid sh -c \"trap '' TERM HUP INT; (sleep 987 & sleep 987) & sleep 987\" &"
+    nap = f"sleep 987.{os.getpid()}"  # another process of tests beside this one has its own
+    hidden = f"env -i setsid sh -c \"trap '' TERM HUP INT; ({nap} & {nap}) & {nap}\" &"
     key = home.file("echo x > a.txt", hidden, "sleep 0.3", "say Done.")
     assert await home.work(key) == "review"
-    assert "sleep 987" not in processes() and marked(f"{home.settings.home}:{home.run(key).id}") == set()
+    assert nap not in processes() and marked(f"{home.settings.home}:{home.run(key).id}") == set()
 
 
 async def test_being_asked_to_end_reaches_the_agent_and_not_its_walls(home: House) -> None:

@@ -146,9 +146,9 @@ async def test_a_sandbox_has_what_it_is_given_and_no_more(tier: str, folder: Pat
 async def test_a_program_that_is_not_there_is_told(tier: str, folder: Path) -> None:
     wanted = Command(("/no/such/program",), {}, folder, folder / "out", folder / "err")
     with pytest.raises(Refused, match="No such file or directory"):
-        async with run(Box(tier, write=(folder,)), wanted, marker="missing"):
+        async with run(Box(tier, write=(folder,)), wanted, marker=f"missing-{os.getpid()}"):
             pass
-    assert marked("missing") == set()
+    assert marked(f"missing-{os.getpid()}") == set()
 
 
 @needs_strict
@@ -180,9 +180,10 @@ from workers.sandbox.start import Command, run
 
 async def main():
     folder = Path(sys.argv[1])
-    text = "env -i setsid sh -c 'trap \\"\\" TERM; sleep 765 & sleep 765' & echo ready; sleep 765"
+    nap = sys.argv[2]
+    text = f"env -i setsid sh -c 'trap \\"\\" TERM; {nap} & {nap}' & echo ready; {nap}"
     wanted = Command(("/bin/sh", "-c", text), {"PATH": "/usr/bin:/bin"}, folder, folder / "out", folder / "err")
-    async with run(Box("strict", write=(folder,)), wanted, marker="killed") as process:
+    async with run(Box("strict", write=(folder,)), wanted, marker=sys.argv[3]) as process:
         await process.wait()
 
 asyncio.run(main())
@@ -193,15 +194,19 @@ asyncio.run(main())
 @needs_strict
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
 def test_a_killed_worker_leaves_no_process(folder: Path, number: signal.Signals) -> None:
+    # Its own in each process of tests: the same test with another signal may run beside this one.
+    nap, marker = f"sleep 765.{os.getpid()}", f"killed-{os.getpid()}"
+
     def living() -> list[str]:
         listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
-        return [line for line in listed if line == "sleep 765"]
+        return [line for line in listed if line == nap]
 
-    with subprocess.Popen([sys.executable, "-c", WORKER, folder], cwd=PROJECT, stderr=subprocess.DEVNULL) as worker:
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKER, folder, nap, marker], cwd=PROJECT, stderr=subprocess.DEVNULL
+    ) as worker:
         wait_for(lambda: len(living()) == 3)
         worker.send_signal(number)
-    wait_for(lambda: not living())
-    assert marked("killed") == set()
+    wait_for(lambda: not living() and not marked(marker))
 
 
 def test_what_was_reached_once_counts_as_a_leak() -> None:

@@ -20,6 +20,7 @@ from dispatcher import harness_install, harnesses
 from dispatcher.errors import HarnessMissing, NotFound
 from dispatcher.harness_install import HarnessInstallFailed, install, npm_command, python_for
 from dispatcher.harnesses import HarnessUntested, install_folder, list_harnesses, resolve
+from tests.processes import wait_until
 
 
 class Sample:
@@ -71,7 +72,8 @@ import os, pathlib, sys, time
 prefix = pathlib.Path(sys.argv[sys.argv.index("--prefix") + 1])
 with open(os.environ["NPM_CALLS"], "a") as calls:
     calls.write(" ".join(sys.argv[1:]) + "\\n")
-time.sleep(0.2)
+while "NPM_WAITS" in os.environ and not os.path.exists(os.environ["NPM_WAITS"]):
+    time.sleep(0.01)
 if os.environ.get("NPM_SAYS"):
     print(os.environ["NPM_SAYS"])
     sys.exit(1)
@@ -185,12 +187,16 @@ def test_a_second_install_does_nothing(npm: Path, root: Path) -> None:
     assert len(npm.read_text().splitlines()) == 1
 
 
-def test_installs_at_once_wait_for_the_first(npm: Path, root: Path) -> None:
+def test_installs_at_once_wait_for_the_first(npm: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go = npm.with_name("go")
+    monkeypatch.setenv("NPM_WAITS", str(go))
     told: list[str] = []
     paths: list[Path] = []
     threads = [threading.Thread(target=lambda: paths.append(install("sample", root, told.append).found.path)) for _ in range(4)]
     for thread in threads:
         thread.start()
+    wait_until(lambda: told.count("waiting for another install to finish") == 3, told=lambda: told)
+    go.touch()
     for thread in threads:
         thread.join()
     assert len(set(paths)) == 1

@@ -7,7 +7,7 @@ import { toast } from "./toasts.js";
 import { renewed, within } from "./within.js";
 
 const WORDS = { "ticket.blocked": "needs you", "ticket.review": "is ready for review" };
-const ASK_MS = 250;
+const ASK_MS = 1000; // a busy machine lets another tab answer late
 const DENIED = "This browser is set to show no notifications of this site: allow them in its settings for the site.";
 const SECURE = "Browsers show notifications only of sites that come over TLS or from this machine.";
 const badge = document.getElementById("waiting");
