@@ -337,7 +337,7 @@ class TranscriptView extends HTMLElement {
   // The same entry with nothing of its texts left out.
   async whole(article) {
     const list = this.listOf(article);
-    const part = await this.window(list.name, article.dataset.seq, { whole: "true" });
+    const part = await this.window(list.name, article.dataset.seq, { whole: "true", q: this.find.words });
     const fresh = part.querySelector("article.item");
     if (!fresh || !article.isConnected) return article;
     for (const name of ["aria-posinset", "aria-setsize", "tabindex"]) if (article.hasAttribute(name)) fresh.setAttribute(name, article.getAttribute(name));
