@@ -306,6 +306,12 @@ class TranscriptView extends HTMLElement {
     return this.nest(fold);
   }
 
+  // Whether text is selected in the transcript, or in an entry of it.
+  selected(within = this) {
+    const selection = getSelection();
+    return !selection.isCollapsed && selection.containsNode(within, true);
+  }
+
   // The entry that keys are about.
   choose(article) {
     const before = this.querySelector('article.item[tabindex="0"]');
