@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from web.long_lines import shortened
+
 MOST_LINES = 6000
 """Lines of one page's diff without scripts; a browser takes seconds over more."""
-
-LONGEST_LINE = 2000
 
 Kind = Literal["add", "del", "same", "hunk", "note"]
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
@@ -25,6 +25,8 @@ class Line:
     new: int | None = None
     at: tuple[int, int] = (0, 0)
     """Of a hunk: its first line on either side."""
+    cut: bool = False
+    """Whether some of a long line's text is left out."""
 
 
 @dataclass
@@ -62,15 +64,17 @@ def sections(text: str, most: int = MOST_LINES) -> list[Section]:
         if shown > most:
             found[-1].left += 1
         else:
-            line.text = _cut(line.text)
             found[-1].lines.append(line)
+    for section in found:
+        for at, short in shortened([(line.kind, line.text) for line in section.lines]).items():
+            section.lines[at].text, section.lines[at].cut = short, True
     return found
 
 
 def without_returns(section: Section) -> None:
     """Take the carriage return from the end of every line where all have one; where only some do, it is a difference."""
     code = [line for line in section.lines if line.kind in ("add", "del", "same")]
-    if all(line.text.endswith("\r") or len(line.text) > LONGEST_LINE for line in code):
+    if all(line.text.endswith("\r") or line.cut for line in code):
         for line in code:
             line.text = line.text.removesuffix("\r")
 
@@ -90,8 +94,3 @@ def _line(raw: str, old: int, new: int) -> tuple[Line, int, int]:
         return Line("same", text, old, new), old + 1, new + 1
     # "\ No newline at end of file", or what was written in the place of the rest.
     return Line("note", raw.removeprefix("\\ ")), old, new
-
-
-def _cut(text: str) -> str:
-    rest = len(text) - LONGEST_LINE
-    return f"{text[:LONGEST_LINE]} … {rest:,} more characters" if rest > 0 else text

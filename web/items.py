@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from adapters.decode import brief
@@ -46,15 +48,26 @@ KIND_WORDS = {
 WORDS = {"tools": TOOL_WORDS, "status": STATUS_WORDS, "kinds": KIND_WORDS}
 
 
-class Excerpt(NamedTuple):
-    """A text, or its beginning and its end with `left` lines (`characters` where it is one long line) between them."""
+class Gap(NamedTuple):
+    """So many lines, or characters where it is one long line, that are left out."""
 
-    head: list[Piece]
-    tail: list[Piece]
     left: int
     unit: str
+
+
+class Excerpt(NamedTuple):
+    """A text in pieces, or its beginning and its end, with what is left out between them."""
+
+    parts: list[list[Piece] | Gap]
     lines: int
     characters: int
+    whole: bool = False
+    """Whether more of it is shown than this by nobody but the API."""
+
+    @property
+    def left(self) -> int:
+        """Lines or characters that are left out."""
+        return sum(part.left for part in self.parts if isinstance(part, Gap))
 
 
 @dataclass(frozen=True)
@@ -90,13 +103,17 @@ def anchor(run_id: int, session: str, seq: int) -> str:
 
 @dataclass(frozen=True)
 class Scene:
-    """What the items of one session are shown in; `whole` cuts no text."""
+    """What the items of one session are shown in; `whole` leaves nothing out but of the very largest texts.
+
+    Of those it shows where they have the `words`.
+    """
 
     run_id: int
     branch: Branch
     branches: Sequence[Branch]
     began: datetime | None = None
     whole: bool = False
+    words: str = ""
 
     def entries(self, items: Iterable[dict[str, Any]]) -> list[Entry]:
         """The items for the template, with the sessions that they started."""
@@ -112,24 +129,62 @@ def loose(branch: Branch, branches: Sequence[Branch]) -> list[Branch]:
     return [child for child in branches if child.parent == branch.name and child.call is None]
 
 
-def excerpt(text: str, *, whole: bool = False) -> Excerpt:
-    """A text with its middle left out where it is long."""
+def excerpt(text: str, *, whole: bool = False, words: str = "") -> Excerpt:
+    """A text with its middle left out where it is long.
+
+    Also `whole` it is not longer than a browser takes: its beginning, its end, and where it has the `words`.
+    """
     lines = text.count("\n") + (not text.endswith("\n"))
-    if whole or (lines <= HEAD_LINES + TAIL_LINES and len(text) <= HEAD_CHARACTERS + TAIL_CHARACTERS):
-        left = max(0, len(text) - WHOLE_CHARACTERS)
-        return Excerpt(pieces(text[:WHOLE_CHARACTERS]), [], left, "characters", lines, len(text))
-    head = "\n".join(text[:HEAD_CHARACTERS].split("\n")[:HEAD_LINES])
-    tail = "\n".join(text[len(head) :][-TAIL_CHARACTERS:].split("\n")[-TAIL_LINES:])
-    middle = text[len(head) : len(text) - len(tail)]
+    if len(text) <= WHOLE_CHARACTERS if whole else _short(text, lines):
+        return Excerpt([pieces(text)], lines, len(text))
+    if whole:
+        spans = _largest(text, words)
+    else:
+        head = "\n".join(text[:HEAD_CHARACTERS].split("\n")[:HEAD_LINES])
+        tail = "\n".join(text[len(head) :][-TAIL_CHARACTERS:].split("\n")[-TAIL_LINES:])
+        spans = [(0, len(head)), (len(text) - len(tail), len(text))]
+    parts: list[list[Piece] | Gap] = []
+    for number, (begin, end) in enumerate(spans):
+        if number:
+            parts.append(_gap(text[spans[number - 1][1] : begin]))
+        parts.append(pieces(text[begin:end]))
+    return Excerpt(parts, lines, len(text), whole)
+
+
+def _short(text: str, lines: int) -> bool:
+    return lines <= HEAD_LINES + TAIL_LINES and len(text) <= HEAD_CHARACTERS + TAIL_CHARACTERS
+
+
+def _gap(middle: str) -> Gap:
     between = middle.count("\n") - 1
-    left, unit = (between, "lines") if between > 1 else (len(middle), "characters")
-    return Excerpt(pieces(head), pieces(tail), left, unit, lines, len(text))
+    return Gap(between, "lines") if between > 1 else Gap(len(middle), "characters")
+
+
+def _largest(text: str, words: str) -> list[tuple[int, int]]:
+    """The spans of a text of which not all can be shown: thirds, at its beginning, around the first hit, at its end."""
+    third = WHOLE_CHARACTERS // 3
+    pattern = r"\s+".join(map(re.escape, words.split()))
+    hit = re.search(pattern, text, re.IGNORECASE) if pattern else None
+    begin = max(0, hit.start() - third // 2) if hit else 0
+    return _merged([(0, third), (begin, begin + third), (len(text) - third, len(text))])
+
+
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans in order, each of which begins behind the one before; those that touch are one."""
+    found = spans[:1]
+    for begin, end in sorted(spans[1:]):
+        if begin <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((begin, end))
+    return found
 
 
 def _entry(scene: Scene, stored: dict[str, Any], children: list[Branch]) -> Entry:
     # Items leave out what they do not use; templates may name it all the same.
     item: dict[str, Any] = {**dict.fromkeys(Item.model_fields), **stored}
     call, whole = item["kind"] == "tool_call", scene.whole
+    cut = partial(excerpt, whole=whole, words=scene.words)
     edits = edits_of(item, most=WHOLE_LINES) if whole else edits_of(item)
     command = _command(item) if call else None
     started, ended = _moment(item["started_at"]), _moment(item["ended_at"])
@@ -145,11 +200,11 @@ def _entry(scene: Scene, stored: dict[str, Any], children: list[Branch]) -> Entr
         since_start=_since(began, _moment(item["at"]) or started),
         seconds=(ended - started).total_seconds() if started and ended else None,
         running_since=started.isoformat() if running and started else None,
-        text=excerpt(item["text"], whole=whole) if item["text"] else None,
+        text=cut(item["text"]) if item["text"] else None,
         command=command,
-        given=excerpt(pretty(item["input"]), whole=whole) if _needs_input(item, command, edits) else None,
+        given=cut(pretty(item["input"])) if _needs_input(item, command, edits) else None,
         edits=edits,
-        output=excerpt(item["output"], whole=whole) if item["output"] else None,
+        output=cut(item["output"]) if item["output"] else None,
         children=children,
     )
 

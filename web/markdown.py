@@ -44,6 +44,8 @@ TAGS = {
 }
 _LANGUAGE = re.compile(r"language-[\w+#.-]{1,30}", re.ASCII)
 _OURS = re.compile(r"/tickets/[A-Z][A-Z0-9]{1,9}-[1-9][0-9]{0,8}", re.ASCII)
+_SIDED = ("bullet_list_open", "ordered_list_open", "blockquote_open")
+"""Blocks with a mark on one side: it stands where their text begins, also when that is read from the right."""
 _TASK = re.compile(r"\[([ xX])\](?=\s)")
 
 
@@ -120,6 +122,8 @@ def _rewrite(state: StateCore) -> None:
             tag = token.tag = _heading(outline, int(token.tag[1]))
         elif token.type == "heading_close":
             token.tag = tag
+        elif token.type in _SIDED:
+            token.attrs["dir"] = "auto"
         elif token.type in ("th_open", "td_open"):
             _align(token)
         elif token.type == "inline" and token.children is not None:
@@ -202,6 +206,7 @@ def _make_cleaner() -> nh3.Cleaner:
             "div": {"md-table"},
         },
         tag_attribute_values={
+            **{tag: {"dir": {"auto"}} for tag in ("ul", "ol", "blockquote")},
             "span": {"role": {"img"}, "aria-label": {"done", "to do"}},
             "div": {"role": {"group"}, "tabindex": {"0"}, "aria-label": {"Table"}},
         },

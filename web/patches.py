@@ -72,5 +72,7 @@ def _hunks(section: Section) -> list[HunkOut]:
         if line.kind == "hunk":
             found.append(HunkOut(header=line.text, old=line.at[0], new=line.at[1], lines=[]))
         elif found:
+            if line.cut:
+                found[-1].cut.append(len(found[-1].lines))
             found[-1].lines.append((line.kind, line.old, line.new, line.text))
     return found

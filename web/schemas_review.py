@@ -20,10 +20,12 @@ class HunkOut(BaseModel):
     old: int
     new: int
     lines: list[tuple[Kind, int | None, int | None, str]]
+    cut: list[int] = []
+    """Which of `lines`, counted from 0, are long and not given whole: what is alike on both sides is left out of them first."""
 
 
 class FileDiffOut(BaseModel):
-    """One file's diff. `left` lines of it are not given, nor what a line has beyond some thousand characters.
+    """One file's diff. `left` lines of it are not given, nor all of a line that has some thousand characters.
 
     `old_lines` and `new_lines` are the lengths of the two sides, for fetching what lies between the hunks.
     """

@@ -63,7 +63,8 @@ async def test_shift_and_click_reaches_further_and_a_click_is_one_line(web: Web,
     await expect(page.locator(FORM)).to_have_count(0)
     await number(page, 8).click()
     await number(page, 11).click(modifiers=["Shift"])
-    await expect(page.locator(FORM).last).to_contain_text("About lines 8 to 11")
+    await expect(page.locator(FORM)).to_have_count(1)
+    await expect(page.locator(FORM)).to_contain_text("About lines 8 to 11")
 
 
 async def test_a_range_by_keys(web: Web, page: Page, repository: Path) -> None:

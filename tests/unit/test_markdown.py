@@ -20,14 +20,14 @@ def html(text: str) -> str:
         ("*a* **b** ~~c~~ `d`", "<p><em>a</em> <strong>b</strong> <s>c</s> <code>d</code></p>"),
         ("one\ntwo", "<p>one<br>two</p>"),
         ("```py\nx < 1\n```", '<pre><code class="language-py">x &lt; 1</code></pre>'),
-        ("> said", "<blockquote><p>said</p></blockquote>"),
-        ("3. a\n4. b", '<ol start="3"><li>a</li><li>b</li></ol>'),
+        ("> said", '<blockquote dir="auto"><p>said</p></blockquote>'),
+        ("3. a\n4. b", '<ol start="3" dir="auto"><li>a</li><li>b</li></ol>'),
         (
             "- [ ] a\n- [X] b",
-            '<ul><li class="task-item"><span class="task" role="img" aria-label="to do"></span> a</li>'
+            '<ul dir="auto"><li class="task-item"><span class="task" role="img" aria-label="to do"></span> a</li>'
             '<li class="task-item"><span class="task task-done" role="img" aria-label="done"></span> b</li></ul>',
         ),
-        ("- [x](http://a.example)", '<ul><li><a href="http://a.example">x</a></li></ul>'),
+        ("- [x](http://a.example)", '<ul dir="auto"><li><a href="http://a.example">x</a></li></ul>'),
         ("---", "<hr>"),
         ("[f](src/a.py) [src/b.py](src/b.py)", "<p>f (<code>src/a.py</code>) src/b.py</p>"),
         ("[a]()", "<p>a</p>"),

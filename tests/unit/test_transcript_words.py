@@ -9,7 +9,7 @@ import pytest
 from dispatcher.reading import Branch
 from web.ansi import MOST, pieces
 from web.edits import edits_of
-from web.items import HEAD_LINES, TAIL_LINES, WHOLE_CHARACTERS, Entry, Scene, excerpt
+from web.items import HEAD_LINES, TAIL_LINES, WHOLE_CHARACTERS, Entry, Excerpt, Scene, excerpt
 
 ROOT = Branch(1, "", None, None, "ses", {"started_at": "2026-11-21T12:00:00+00:00"}, provisional=False)
 
@@ -81,16 +81,37 @@ def test_what_is_no_edit_gives_none(given: Any) -> None:
     assert edits_of(call(given)) == []
 
 
+def shown(cut: Excerpt) -> list[str]:
+    """The texts of an excerpt, with what is left out between them."""
+    return ["".join(one.text for one in part) if isinstance(part, list) else f"{part.left} {part.unit}" for part in cut.parts]
+
+
 def test_long_texts_keep_their_beginning_and_their_end() -> None:
     lines = [f"line {number}" for number in range(1000)]
     cut = excerpt("\n".join(lines))
-    assert (cut.head[0].text.split("\n"), cut.tail[0].text.split("\n")) == (lines[:HEAD_LINES], lines[-TAIL_LINES:])
-    assert (cut.left, cut.unit, cut.lines) == (1000 - HEAD_LINES - TAIL_LINES, "lines", 1000)
+    head, left, tail = shown(cut)
+    assert (head.split("\n"), tail.split("\n")) == (lines[:HEAD_LINES], lines[-TAIL_LINES:])
+    assert (left, cut.lines) == (f"{1000 - HEAD_LINES - TAIL_LINES} lines", 1000)
     one = excerpt("x" * 100_000)
-    assert one.unit == "characters" and one.left + len(one.head[0].text) + len(one.tail[0].text) == 100_000
+    head, left, tail = shown(one)
+    assert left == f"{100_000 - len(head) - len(tail)} characters"
     assert excerpt("\n".join(lines), whole=True).left == 0
-    assert excerpt("x" * (WHOLE_CHARACTERS + 5), whole=True).left == 5
     assert (excerpt("a\nb\n").lines, excerpt("a\nb").lines) == (2, 2)
+
+
+def test_the_largest_texts_keep_their_end_too_and_what_is_looked_for() -> None:
+    text = "begin " + "x" * WHOLE_CHARACTERS + " the  Needle stands here " + "y" * WHOLE_CHARACTERS + " end"
+    head, left, tail = shown(excerpt(text, whole=True))
+    assert head.startswith("begin") and tail.endswith(" end") and left.endswith(" characters")
+    parts = shown(excerpt(text, whole=True, words="the needle"))
+    assert "the  Needle stands here" in parts[2] and sum(map(len, parts)) <= WHOLE_CHARACTERS + 100
+    for words in ("begin", "y end", "not there", "(", "x y"):
+        parts = shown(excerpt(text, whole=True, words=words))
+        assert parts[0].startswith("begin") and parts[-1].endswith(" end"), words
+    third = "a" * (WHOLE_CHARACTERS // 3)
+    for near in (third + "needle" + third * 3, third * 3 + "needle" + third):
+        parts = shown(excerpt(near, whole=True, words="needle"))
+        assert any("needle" in part for part in parts) and not any(part.startswith("0 ") for part in parts)
 
 
 def entry(**item: Any) -> Entry:

@@ -29,15 +29,18 @@ _SEQS = re.compile(r"\d{1,9}-\d{1,9}|\d{1,9}(,\d{1,9})*", re.ASCII)
 
 
 @router.get("/tickets/{key}/transcript/window")
-def window(site: Here, key: str, *, run: Number, seqs: str, session: str = "", whole: bool = False) -> Response:
-    """Items of one session as HTML: `seqs` is "50-99", or "3,17,20"; `whole` leaves nothing of their texts out."""
+def window(site: Here, key: str, *, run: Number, seqs: str, session: str = "", whole: bool = False, q: str = "") -> Response:
+    """Items of one session as HTML: `seqs` is "50-99", or "3,17,20"; `whole` leaves nothing of their texts out.
+
+    Of texts that are too large for a page it leaves out what has not the words `q`.
+    """
     wanted = _seqs(seqs)
     with site.database.reading() as db:
         row = _run(db, key, run)
         branches = reading.tree(db, row)
         branch = reading.pick(branches, session)
         items = reading.window(db, branch, wanted)
-    scene = Scene(run, branch, branches, row.started_at, whole)
+    scene = Scene(run, branch, branches, row.started_at, whole, q[: reading.LONGEST_QUERY])
     return page(
         "transcript/window.html", entries=scene.entries(items), ticket={"key": key}, run_id=run, branch=branch, words=WORDS
     )

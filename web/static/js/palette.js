@@ -45,7 +45,7 @@ function gather() {
 function option(item, at) {
   const one = element("div", { role: "option", id: `palette-${at}`, "aria-selected": "false" });
   if (item.key) one.append(element("span", { class: "key" }, item.key));
-  one.append(element("span", { class: "words" }, item.title));
+  one.append(element("span", { class: "words", dir: "auto" }, item.title));
   if (item.state) one.append(element("span", { class: `state state-${item.state}` }, item.state));
   if (item.keys) {
     const hint = element("span", { class: "keys", "aria-hidden": "true" });

@@ -23,6 +23,20 @@ const short = (value) => {
   return String(Number(value.toFixed(size < 10 ? 1 : 0)));
 };
 
+// Moments as the reader's own language writes them: the day below the time, where it is another than that before.
+function moments(splits, step) {
+  let before = "";
+  return splits.map((at) => {
+    const moment = new Date(at * 1000);
+    const day = moment.toLocaleDateString([], { month: "short", day: "numeric" });
+    if (step >= 86400) return day;
+    const time = moment.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
+    const told = day === before ? time : `${time}\n${day}`;
+    before = day;
+    return told;
+  });
+}
+
 class RunPlot extends HTMLElement {
   connectedCallback() {
     plots.add(this);
@@ -74,7 +88,7 @@ class RunPlot extends HTMLElement {
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 8 } },
       scales: { x: { range: () => [now - Number(this.dataset.hours) * 3600, now] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.15 : 1] } },
-      axes: [{ ...line, space: 70 }, { ...line, size: 48, space: 26, values: (_, splits) => splits.map(short) }],
+      axes: [{ ...line, space: 70, values: (_, splits, axis, space, step) => moments(splits, step) }, { ...line, size: 48, space: 26, values: (_, splits) => splits.map(short) }],
       series: [{}, {
         stroke: ink,
         fill: bars ? ink : undefined,
@@ -109,7 +123,7 @@ class RunPlot extends HTMLElement {
 }
 
 const again = () => { for (const plot of plots) plot.draw(); };
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) matchMedia(query).addEventListener("change", again);
 new MutationObserver(again).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 document.addEventListener("refreshed", ({ detail }) => { for (const plot of plots) if (detail.contains(plot)) plot.draw(); });
 customElements.define("run-plot", RunPlot);

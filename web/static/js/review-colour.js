@@ -1,5 +1,5 @@
 // Syntax colours, after the lines stand: a hunk's old and new side are each read as one text, so that what spans lines is known.
-import { note } from "./review-draw.js";
+import { trail } from "./review-draw.js";
 import { fill, tokensOf } from "./review-text.js";
 
 const MOST = 400_000; // characters of one side of a piece
@@ -31,7 +31,7 @@ function colour(hljs, language, parts) {
     const tokens = lines[at] || [];
     if (!paint || !tokens.some(([, name]) => name)) return;
     fill(cell, cell.line[3], tokens, cell.marks);
-    if (cell.line.note) cell.append(note(cell.line.note));
+    trail(cell);
   });
 }
 

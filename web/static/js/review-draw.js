@@ -26,6 +26,8 @@ export function pieces(hunks) {
   hunks.forEach((hunk, number) => {
     let piece = { hunk: number, first: true, lines: [] };
     let removed = false;
+    for (const at of hunk.cut) hunk.lines[at].cut ??= true; // false: it was asked for whole
+    pairLong(hunk.lines);
     hunk.lines.forEach((line, at) => {
       if (line[0] === "note") { if (piece.lines.length) piece.lines.at(-1).note = line[3]; return; }
       if (line[0] === "del") removed = true;
@@ -37,6 +39,33 @@ export function pieces(hunks) {
     found.push(piece);
   });
   return found;
+}
+
+// Lines too long for diff2html's comparison, which stand for each other in a change, know each other as `other`.
+function pairLong(lines) {
+  let found = { del: [], add: [] };
+  const pair = () => { found.del.forEach((line, at) => { const other = found.add[at]; if (other) { line.other = other; other.other = line; } }); found = { del: [], add: [] }; };
+  for (const line of lines) {
+    if (line[0] === "same" || (line[0] === "del" && found.add.length)) pair();
+    if (line.cut || line[3].length > CONFIG.maxLineLengthHighlight) found[line[0]]?.push(line);
+  }
+  pair();
+}
+
+// From the first character that differs to the last.
+function longMarks({ 3: text, other: { 3: other } }) {
+  const most = Math.min(text.length, other.length);
+  let begin = 0;
+  while (begin < most && text[begin] === other[begin]) begin += 1;
+  let end = 0;
+  while (end < most - begin && text.at(-1 - end) === other.at(-1 - end)) end += 1;
+  return begin < text.length - end ? sensible([[begin, text.length - end]], text) : [];
+}
+
+export function showLong(cell) {
+  cell.marks = cell.line.other ? longMarks(cell.line) : [];
+  fill(cell, cell.line[3], [], cell.marks);
+  trail(cell);
 }
 
 // Pairs of [old, new] lines as diff2html matches them; either may be missing.
@@ -87,6 +116,18 @@ function code(cell, line, marks) {
   cell.marks = marks;
   if (marks.length) fill(cell, line[3], [], marks);
   else append(cell, line[3]);
+  trail(cell);
+}
+
+// What stands behind a line's text.
+export function trail(cell) {
+  const { line } = cell;
+  if (line.cut) {
+    const whole = document.createElement("button");
+    Object.assign(whole, { type: "button", className: "small plain whole-line", textContent: "Show the whole line" });
+    whole.dataset.act = "whole-line";
+    cell.append(whole);
+  }
   if (line.note) cell.append(note(line.note));
 }
 
@@ -110,6 +151,10 @@ function unified(line, index) {
 
 // What differs within the lines of a piece that is drawn in one column: into each cell's `marks`.
 export function mark(Diff2HtmlUI, lines, drawn) {
+  for (const row of drawn) {
+    const cell = row.querySelector("td.code");
+    if (cell?.line?.other) showLong(cell);
+  }
   if (!lines.some((line) => line[0] === "del") || !lines.some((line) => line[0] === "add")) return;
   const cells = new Map();
   for (const row of drawn) {
@@ -122,11 +167,11 @@ export function mark(Diff2HtmlUI, lines, drawn) {
     const [before, after] = given.lineNumber.split(",");
     const line = given.type.includes("d2h-del") ? sides.old.get(Number(before)) : sides.now.get(Number(after));
     const cell = cells.get(line);
-    if (!cell) continue;
+    if (!cell || line.other) continue;
     cell.marks = sensible(marksOf(given.content), line[3]);
     if (!cell.marks.length) continue;
     fill(cell, line[3], [], cell.marks);
-    if (line.note) cell.append(note(line.note));
+    trail(cell);
   }
 }
 
@@ -143,7 +188,7 @@ function besides(left, right, sides, index) {
     cell.className = `code ${side} ${kind}`;
     number(cells[at], given.lineNumber);
     index[side].set(given.lineNumber, row);
-    code(cell, line, kind === "same" ? [] : sensible(marksOf(given.content || ""), line[3]));
+    code(cell, line, kind === "same" ? [] : line.other ? longMarks(line) : sensible(marksOf(given.content || ""), line[3]));
   }
   row.className = `ln ${changed ? "changed" : "same"}`;
   return row;

@@ -1,11 +1,12 @@
 // The files of a review: each is fetched and drawn when it comes near, the first ones at once.
-import { gaps } from "./review-gaps.js";
+import { fetchLines, gaps } from "./review-gaps.js";
 import { colourRows, highlighter, languageOf } from "./review-colour.js";
-import { library, mark, note, pieces, rows, table } from "./review-draw.js";
+import { library, mark, note, pieces, rows, showLong, table } from "./review-draw.js";
 
 const NEAR = 1200; // pixels
 const AT_ONCE = 3; // files that are fetched at a time
 const ROW = 20;
+const LONGEST = 200_000; // characters of a line that is shown whole
 
 // Fetch, draw and redraw. The element `root` is told by `drawn` (detail: the file's section) when all lines of one stand.
 export class Files {
@@ -166,6 +167,18 @@ export class Files {
       const language = languageOf(hljs, section.dataset.path);
       if (language) colourRows(hljs, language, drawn);
     });
+  }
+
+  // A long line whole, and the one that it stands for.
+  async whole(section, line) {
+    const wanted = [line, line.other].filter((one) => one?.cut);
+    for (const one of wanted) {
+      const [side, at] = one[0] === "del" ? ["old", one[1]] : ["new", one[2]];
+      const [text] = await fetchLines(this, section, at, at, side);
+      one[3] = text.slice(0, LONGEST) + (text.length > LONGEST ? ` … ${(text.length - LONGEST).toLocaleString()} more characters: dispatcher diff ${this.root.dataset.key}` : "");
+      one.cut = false;
+    }
+    for (const cell of section.querySelectorAll("td.code")) if (wanted.includes(cell.line)) showLong(cell);
   }
 
   // Draw all again that is drawn, in another view: what is near at once, the rest when it comes near.

@@ -59,8 +59,9 @@ function make(files, section, number, edge) {
   return row;
 }
 
-async function fetchLines(files, section, start, end) {
-  const query = new URLSearchParams({ file: section.dataset.file, ...files.root.range, start, end });
+// Lines of a file as they are, at most a thousand.
+export async function fetchLines(files, section, start, end, side = "new") {
+  const query = new URLSearchParams({ file: section.dataset.file, ...files.root.range, start, end, side });
   const answer = await fetch(`/api/v1/tickets/${files.root.dataset.key}/diff/lines?${query}`);
   if (!answer.ok) throw new Error((await answer.json()).error.message);
   return (await answer.json()).lines;

@@ -1,7 +1,7 @@
 // What is said about lines: comments and drafts at their lines, and the form for a new one. The server renders both; they stand in
 // #part-threads, and copies of them are put where their lines are.
 import "./editor.js";
-import { gaps } from "./review-gaps.js";
+import { fetchLines, gaps } from "./review-gaps.js";
 import { typedIn } from "./refresh.js";
 import { toast } from "./toasts.js";
 
@@ -64,6 +64,8 @@ export class Remarks {
   open({ section, side = "new", from = 0, to = 0 }) {
     const template = document.getElementById("remark-form");
     if (!template) return;
+    // A click that Shift reaches further from had opened one.
+    for (const empty of section.querySelectorAll(".remark-form")) if (!empty.querySelector("textarea").value) empty.closest(".form-row").remove();
     const form = template.content.cloneNode(true).querySelector("form");
     forms += 1;
     const [label, area] = [form.querySelector("label"), form.querySelector("textarea")];
@@ -97,14 +99,16 @@ export class Remarks {
   }
 
   // Put the lines into the form as a suggestion, to be changed there.
-  suggest(form) {
+  async suggest(form) {
     const { section, side, from, to } = form.about;
     const area = form.querySelector("textarea");
-    const lines = [];
-    for (let line = from; line <= to; line += 1) {
-      const row = this.root.lines.find(section.dataset.file, side, line);
-      const cell = row?.querySelector(this.root.split ? `td.code.${side}` : "td.code");
-      if (cell?.line) lines.push(cell.line[3]);
+    let lines;
+    try {
+      // Not those of the page: it shows neither all lines between two places nor all of a long one.
+      lines = (await fetchLines(this.root.files, section, from, to, side)).map((line) => line.replace(/\r$/, ""));
+    } catch (error) {
+      toast("The lines could not be read", { error: true, hint: error.message });
+      return;
     }
     const text = lines.join("\n");
     let fence = "```";

@@ -132,6 +132,7 @@ class Review extends HTMLElement {
     "remark-file"(button) { this.remarks.open({ section: button.closest(".file") }); },
     suggest(button) { this.remarks.suggest(button.closest("form")); },
     dismiss(button) { this.remarks.dismiss(button.closest("form")); },
+    "whole-line"(button) { this.whole(button); },
     "more-down"(button) { this.more(button, "down"); },
     "more-up"(button) { this.more(button, "up"); },
     "more-all"(button) { this.more(button, "all"); },
@@ -156,6 +157,18 @@ class Review extends HTMLElement {
       toast("The lines could not be shown", { error: true, hint: error.message });
     } finally {
       button.removeAttribute("aria-busy");
+    }
+  }
+
+  async whole(button) {
+    const [section, row] = [button.closest(".file"), button.closest("tr")];
+    button.setAttribute("aria-busy", "true");
+    try {
+      await this.files.whole(section, button.closest("td").line);
+      this.lines.focus(row);
+    } catch (error) {
+      button.removeAttribute("aria-busy");
+      toast("The line could not be shown", { error: true, hint: error.message });
     }
   }
 

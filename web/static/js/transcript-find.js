@@ -9,16 +9,30 @@ function pattern(words) {
   return new RegExp(escaped.join("\\s+"), "giu");
 }
 
-// Where the words stand in an element, text by text.
+// What is read in one go: colours and marks within it cut its text, and no words.
+const BLOCKS = "pre, p, li, td, th, h3, h4, h5, h6, figcaption, .line-of, div";
+const MOST_MARKS = 2000; // of one entry
+
+// Where the words stand in an element.
 export function ranges(element, words) {
-  const found = [];
   const wanted = pattern(words);
+  const found = [];
   const texts = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
-  while (texts.nextNode()) {
-    for (const { index, 0: text } of texts.currentNode.data.matchAll(wanted)) {
+  for (let node = texts.nextNode(); node;) {
+    const block = node.parentElement.closest(BLOCKS);
+    const nodes = [];
+    let all = "";
+    for (; node && node.parentElement.closest(BLOCKS) === block; node = texts.nextNode()) { nodes.push([all.length, node]); all += node.data; }
+    let at = 0;
+    const place = (index, put) => {
+      while (at + 1 < nodes.length && nodes[at + 1][0] <= index) at += 1;
+      put(nodes[at][1], index - nodes[at][0]);
+    };
+    for (const { index, 0: text } of all.matchAll(wanted)) {
+      if (found.length >= MOST_MARKS) return found;
       const range = document.createRange();
-      range.setStart(texts.currentNode, index);
-      range.setEnd(texts.currentNode, index + text.length);
+      place(index, (within, offset) => range.setStart(within, offset));
+      place(index + text.length - 1, (within, offset) => range.setEnd(within, offset + 1));
       found.push(range);
     }
   }
@@ -133,10 +147,10 @@ export class Find {
 
   // Unfolds what holds the words, takes what was left out of long texts where they stand in that, and brings them into sight.
   async show(article) {
-    let found = this.mark(article);
+    let found = this.mark(article, { all: true });
     if (!found.length && article.querySelector(".left-out")) {
       article = await this.view.whole(article);
-      found = this.mark(article);
+      found = this.mark(article, { all: true });
     }
     const fold = article.querySelector(":scope > details.flap");
     if (fold && !fold.open && (!found.length || found.every((range) => this.hidden(range)))) this.view.open.unfold(fold);
@@ -153,10 +167,11 @@ export class Find {
     return !line || range.getBoundingClientRect().bottom > line.getBoundingClientRect().bottom + 1;
   }
 
-  // Marks the words in an entry that has come into the page; gives where they stand.
-  mark(article) {
+  // Marks the words in an entry that has come into the page; gives where they stand. A single letter stands everywhere, and is
+  // marked only in the entry that was gone to.
+  mark(article, { all = false } = {}) {
     this.unmark(article);
-    if (!MARKS || !this.words || this.words.length < 2) return [];
+    if (!MARKS || !this.words || (!all && /^[\x20-\x7e]$/.test(this.words))) return [];
     const own = [...article.children].filter((part) => !part.matches(".child, .handles"));
     const found = own.flatMap((part) => ranges(part, this.words));
     for (const range of found) MARKS.hit.add(range);

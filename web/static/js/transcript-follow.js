@@ -1,4 +1,5 @@
-// Follow mode: while the run goes on and the reader is at the end, the end stays in sight. Scrolling up lets go of it.
+// Follow mode: while the run goes on and the reader is at the end, the end stays in sight. Scrolling up lets go of it, and so does
+// selecting text.
 const NEAR_END = 48; // pixels
 
 export class Follow {
@@ -8,6 +9,8 @@ export class Follow {
     const { signal } = this.stop;
     view.scroller.source.addEventListener("scroll", () => this.scrolled(), { passive: true, signal });
     button.addEventListener("click", () => this.toggle(), { signal });
+    // What is being selected must not run away from below the pointer.
+    document.addEventListener("selectionchange", () => { if (this.on && view.selected()) this.set(false); }, { signal });
     // Entries that are fetched, unfolded or wrapped anew make the page higher.
     this.sizes = new ResizeObserver(() => this.keep());
     this.sizes.observe(view);
@@ -25,7 +28,7 @@ export class Follow {
     const up = top < this.last - 1 && height >= this.height - 1;
     [this.last, this.height] = [top, height];
     if (this.on && up && this.view.scroller.left > NEAR_END) this.set(false);
-    else if (!this.on && this.live && !up && this.atEnd) this.set(true);
+    else if (!this.on && this.live && !up && this.atEnd && !this.view.selected()) this.set(true);
     else if (!this.on && this.atEnd) this.noticed();
   }
 
@@ -70,7 +73,7 @@ export class Follow {
     button.classList.toggle("following", on && live);
     const words = on && live ? "Following" : fresh ? `Jump to the newest (${fresh.toLocaleString()} new)` : "Jump to the newest";
     if (button.textContent !== words) button.textContent = words;
-    button.title = on ? "New entries are kept in sight; scroll up to let go (f)" : "Go to the end and follow (f)";
+    button.title = on ? "New entries are kept in sight; scroll up or select text to let go (f)" : "Go to the end and follow (f)";
     button.setAttribute("aria-pressed", String(on && live));
   }
 }

@@ -9,10 +9,11 @@ const ENDED = /^run\.(succeeded|no_changes|blocked|failed|timed_out|stalled|canc
 
 export class Live {
   constructor(view) {
-    Object.assign(this, { view, waiting: new Map(), timer: 0, outlining: 0, behind: false, said: 0, errors: null, work: Promise.resolve() });
+    Object.assign(this, { view, waiting: new Map(), timer: 0, outlining: 0, behind: false, said: 0, errors: null, held: new Map(), work: Promise.resolve() });
     const { signal } = view.stop;
     document.addEventListener("live", ({ detail }) => this.heard(detail), { signal });
     document.addEventListener("live:behind", () => this.queue(() => this.reread()), { signal });
+    document.addEventListener("selectionchange", () => this.released(), { signal });
     document.addEventListener("live:status", ({ detail }) => { if (detail === "open") view.pump(); }, { signal });
   }
 
@@ -39,7 +40,8 @@ export class Live {
     this.timer ||= setTimeout(() => { this.timer = 0; this.queue(() => this.flush()); }, GATHER_MS);
   }
 
-  // What nobody sees is not fetched; it is looked at anew when it is seen again.
+  // What nobody sees is not fetched; it is looked at anew when it is seen again. Neither does the record take the place of entries
+  // while text in them is selected.
   get unseen() { return document.hidden || !this.view.checkVisibility(); }
 
   seen() {
@@ -64,14 +66,30 @@ export class Live {
     this.outlineSoon(OUTLINE_MS);
   }
 
+  // What was put off while text was selected in it.
+  released() {
+    if (!this.held.size && !this.behind || this.view.selected()) return;
+    const held = [...this.held];
+    this.held.clear();
+    this.seen();
+    for (const [name, seqs] of held) this.items(name, seqs);
+  }
+
+  // Whether it is put off, since text is selected there that somebody is about to copy.
+  holds(list, seq) {
+    if (!this.view.selected(list.article(seq))) return false;
+    this.held.set(list.name, (this.held.get(list.name) || new Set()).add(seq));
+    return true;
+  }
+
   // Entries that are in the page, as they are now.
   async change(list, seqs) {
-    const there = seqs.filter((seq) => list.article(seq));
+    const there = seqs.filter((seq) => list.article(seq) && !this.holds(list, seq));
     if (!there.length) return;
     const part = await this.view.window(list.name, there.sort((one, other) => one - other).join(","));
     for (const fresh of [...part.children]) {
       const old = list.article(Number(fresh.dataset.seq));
-      if (!old) continue;
+      if (!old || this.holds(list, Number(fresh.dataset.seq))) continue;
       for (const name of ["aria-posinset", "aria-setsize", "tabindex", "class"]) {
         if (name === "class" ? old.classList.contains("arrived") : old.hasAttribute(name)) {
           if (name === "class") fresh.classList.add("arrived"); else fresh.setAttribute(name, old.getAttribute(name));
@@ -118,7 +136,7 @@ export class Live {
 
   async reread() {
     const { view } = this;
-    if (this.unseen) { this.behind = true; return; }
+    if (this.unseen || view.selected()) { this.behind = true; return; }
     const seen = view.scroller.first(":scope > .feed > .chunk > article.item");
     await view.refresh({ rebuild: true, anchor: seen?.dataset.name || "" });
   }

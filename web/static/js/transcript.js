@@ -306,6 +306,12 @@ class TranscriptView extends HTMLElement {
     return this.nest(fold);
   }
 
+  // Whether text is selected in the transcript, or in an entry of it.
+  selected(within = this) {
+    const selection = getSelection();
+    return !selection.isCollapsed && selection.containsNode(within, true);
+  }
+
   // The entry that keys are about.
   choose(article) {
     const before = this.querySelector('article.item[tabindex="0"]');
@@ -337,7 +343,7 @@ class TranscriptView extends HTMLElement {
   // The same entry with nothing of its texts left out.
   async whole(article) {
     const list = this.listOf(article);
-    const part = await this.window(list.name, article.dataset.seq, { whole: "true" });
+    const part = await this.window(list.name, article.dataset.seq, { whole: "true", q: this.find.words });
     const fresh = part.querySelector("article.item");
     if (!fresh || !article.isConnected) return article;
     for (const name of ["aria-posinset", "aria-setsize", "tabindex"]) if (article.hasAttribute(name)) fresh.setAttribute(name, article.getAttribute(name));
