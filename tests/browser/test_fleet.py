@@ -113,6 +113,30 @@ async def test_the_history_is_plotted_from_its_table(web: Web, page: Page) -> No
     await expect(page.locator("#history-time tbody tr")).to_have_count(7)
 
 
+async def test_a_plot_of_one_run_has_a_scale_only_where_there_is_something(web: Web, page: Page) -> None:
+    with web.database.transaction() as db:
+        furnish_fleet(db)
+        add_run(db, "builder", hours_ago=3, tokens_per_second=61, first_token_ms=120)
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await page.goto("/fleet/endpoints/workstation")
+    plots = page.locator("run-plot")
+    await expect(plots.nth(2).locator("canvas")).to_be_visible()
+    times, rates = await plots.first.evaluate("one => one.plot.axes.map((axis) => axis._values)")
+    assert rates[0] == "0" and float(rates[-1]) >= 50
+    assert all(":" in time for time in times) and "\n" in times[0]
+    counted = await plots.nth(2).evaluate("one => one.plot.axes[1]._values")
+    assert counted[0] == "0" and not any(counted[1:])
+    await plots.first.scroll_into_view_if_needed()
+    over = await plots.first.locator(".u-over").bounding_box()
+    box = await plots.first.bounding_box()
+    assert over is not None and box is not None
+    await page.mouse.move(over["x"] + over["width"] - 4, over["y"] + 20)
+    tip = plots.first.locator(".plot-tip")
+    await expect(tip).to_contain_text("61 tokens/s")
+    told = await tip.bounding_box()
+    assert told is not None and told["x"] >= box["x"] and told["x"] + told["width"] <= box["x"] + box["width"] + 1
+
+
 async def test_a_path_is_looked_at_in_place(web: Web, page: Page, repository: Path) -> None:
     await page.goto("/fleet/add/project")
     await page.get_by_label("Check command").fill("make lint")

@@ -19,9 +19,8 @@ UNSEEN = """() => {
   for (const one of document.querySelectorAll(chosen)) {
     if (one.checkVisibility() && !framed(getComputedStyle(one))) wrong.push(`chosen: ${one.outerHTML.slice(0, 120)}`);
   }
-  const all = [
-    ...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex]:not(main, section)'),
-  ];
+  const focusable = "a[href], button, input, select, textarea, summary, [tabindex]:not(main, section)";
+  const all = [...document.querySelectorAll(focusable)];
   for (const one of all.filter((one) => one.checkVisibility({ visibilityProperty: true }) && !one.disabled).slice(0, 80)) {
     one.focus({ preventScroll: true, focusVisible: true });
     if (document.activeElement !== one) continue;

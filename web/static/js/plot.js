@@ -20,7 +20,7 @@ const short = (value) => {
   const size = Math.abs(value);
   if (size >= 1e6) return `${Number((value / 1e6).toFixed(1))}M`;
   if (size >= 1e3) return `${Number((value / 1e3).toFixed(1))}k`;
-  return String(Number(value.toFixed(size < 10 ? 1 : 0)));
+  return String(Number(value.toFixed(size < 10 ? 2 : 0)));
 };
 
 // Moments as the reader's own language writes them: the day below the time, where it is another than that before.
@@ -81,14 +81,15 @@ class RunPlot extends HTMLElement {
     const font = `12px ${getComputedStyle(this).fontFamily}`;
     const line = { stroke: axis, font, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
     const now = Date.now() / 1000;
+    const some = this.told.some(({ value }) => value > 0); // of nothing there is no scale
     this.plot = new this.make({
       width: this.clientWidth || 300,
       height: this.clientHeight || 176,
-      padding: [10, 10, 0, 0],
+      padding: [10, 24, 0, 0], // the last moment stands beneath the edge
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 8 } },
       scales: { x: { range: () => [now - Number(this.dataset.hours) * 3600, now] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.15 : 1] } },
-      axes: [{ ...line, space: 70, values: (_, splits, axis, space, step) => moments(splits, step) }, { ...line, size: 48, space: 26, values: (_, splits) => splits.map(short) }],
+      axes: [{ ...line, space: 70, values: (_, splits, axis, space, step) => moments(splits, step) }, { ...line, size: 48, space: 26, values: (_, splits) => splits.map((value) => (some || !value ? short(value) : "")) }],
       series: [{}, {
         stroke: ink,
         fill: bars ? ink : undefined,
