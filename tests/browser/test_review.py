@@ -95,6 +95,8 @@ async def test_ones_way_by_keys(web: Web, page: Page, repository: Path) -> None:
     await expect(file(page, ".github/workflows/test.yml").locator("tr.ln:focus.del")).to_have_count(1)
     await page.keyboard.press("p")
     await expect(file(page, "AGENTS.md").locator("tr.ln:focus")).to_have_count(1)
+    await page.keyboard.press("j")  # from the line, though another file is at the top of the window
+    await expect(file(page, ".github/workflows/test.yml").locator("h3")).to_be_focused()
     await page.keyboard.press("t")
     await expect(page.locator(".review-tree")).to_be_hidden()
     await page.keyboard.press("t")

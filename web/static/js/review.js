@@ -289,12 +289,14 @@ class Review extends HTMLElement {
     this.querySelector("#part-progress progress").value = count;
   }
 
-  // From the file whose head has the focus, while that is in sight: what is drawn above it may still push it about.
+  // From the file that has the focus, while what has it is in sight: a line in its midst may have another file above it there, and
+  // what is drawn above may still push it about.
   step(by) {
     const all = this.files.sections;
-    const head = this.focusedHead;
-    const { top = -1, bottom = -1 } = head?.getBoundingClientRect() || {};
-    const from = bottom > 0 && top < innerHeight ? head.closest(".file") : this.current;
+    const focused = document.activeElement;
+    const own = this.contains(focused) && focused.closest(".file");
+    const { top, bottom } = focused.getBoundingClientRect();
+    const from = own && bottom > 0 && top < innerHeight ? own : this.current;
     const next = all[all.indexOf(from) + by];
     this.jump(next || (by > 0 ? all.at(-1) : all[0]), { focus: true });
   }
