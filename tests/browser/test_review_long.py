@@ -43,3 +43,18 @@ async def test_a_suggestion_over_lines_that_are_not_shown_has_them(web: Web, pag
     await page.get_by_role("button", name="Suggest a change").click()
     lines = "\n".join(mended().split("\n")[8:35])
     await expect(page.locator(f"{FORM} textarea")).to_have_value(f"```suggestion\n{lines}\n```\n")
+
+
+async def test_marks_split_no_character(web: Web, page: Page, repository: Path) -> None:
+    family, other = "\U0001f469\u200d\U0001f469\u200d\U0001f467", "\U0001f469\u200d\U0001f469\u200d\U0001f466"
+    files = [
+        {"a.py": f"who = 'a {one} family'\nname = '日本語の文字{last}'\n"} for one, last in ((family, "列"), (other, "数"))
+    ]
+    key = await reviewed(web, repository, dict(files[1]), dict(files[0]))
+    await opened(page, key)
+    marks = file(page, "a.py").locator("tr.add mark")
+    await expect(marks).to_have_count(2)
+    assert await marks.all_text_contents() == [other, "数"]
+    await number(page, 1, "old", "a.py").click()
+    await expect(page.locator(FORM)).to_contain_text("About line 1 that was removed")
+    await expect(page.get_by_role("button", name="Suggest a change")).to_have_count(0)

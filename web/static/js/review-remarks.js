@@ -76,7 +76,7 @@ export class Remarks {
     form.elements.w.value = this.root.space ? "" : "1";
     const removed = side === "old" ? " that was removed" : "";
     form.querySelector(".remark-spot").textContent = !to ? "About the whole file" : from < to ? `About lines ${from} to ${to}${removed && " that were removed"}` : `About line ${to}${removed}`;
-    if (!to) form.querySelector("[data-act=suggest]").remove();
+    if (!to || side === "old") form.querySelector("[data-act=suggest]").remove(); // what is gone has no place to be put anew
     form.about = { section, side, from, to, back: this.root.lines.focused };
     form.querySelector("md-editor").dataset.draft = `${this.root.dataset.key}:${section.dataset.file}:${side}:${from}-${to}`;
     const holder = this.seat(form);

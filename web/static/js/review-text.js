@@ -46,6 +46,19 @@ export function marksOf(html) {
   return marks;
 }
 
+const JOINED = /[\u0300-\u036f\u200d\ufe0e\ufe0f\u{1f1e6}-\u{1f1ff}\u{1f3fb}-\u{1f3ff}]/u;
+
+// Marks that begin and end where a reader sees a character do: not within an emoji of several, nor before an accent.
+export function unbroken(marks, text) {
+  if (!marks.length || !JOINED.test(text) || !globalThis.Intl?.Segmenter) return marks;
+  const segments = new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(text);
+  const edge = (at, end) => {
+    const found = segments.containing(at);
+    return found && found.index < at ? found.index + (end ? found.segment.length : 0) : at;
+  };
+  return marks.map(([begin, end]) => [edge(begin, false), edge(end, true)]);
+}
+
 // Marks say something only where the lines have something in common.
 export function sensible(marks, text) {
   let common = "";
@@ -53,7 +66,7 @@ export function sensible(marks, text) {
   for (const [begin, end] of marks) { common += text.slice(from, begin); from = end; }
   common += text.slice(from);
   const count = (part) => part.replace(/\s/g, "").length;
-  return count(common) >= Math.max(2, count(text) * 0.15) ? marks : [];
+  return count(common) >= Math.max(2, count(text) * 0.15) ? unbroken(marks, text) : [];
 }
 
 // What highlight.js gives for several lines: for each line its tokens, as [length, class].
