@@ -9,6 +9,8 @@ from dispatcher.models import Agent, Project, Ticket
 from tests.webbing import Web
 
 MANY = 2000
+LOOKED = "new Promise((done) => setTimeout(done, 120))"
+"""What drags looks every 50 ms where the pointer is, by a timer of the page's: one of 120 ms is over after that."""
 
 
 def card(page: Page, key: str, column: str = "") -> Locator:
@@ -54,6 +56,7 @@ async def drag(page: Page, key: str, to: Locator, *, low: bool = False) -> None:
     y = box["y"] + (box["height"] - 4 if low else 6)
     await page.mouse.move(box["x"] + box["width"] / 2, y, steps=8)
     await page.mouse.move(box["x"] + box["width"] / 2 + 1, y, steps=2)
+    await page.evaluate(LOOKED)
     await page.mouse.up()
 
 

@@ -9,7 +9,7 @@ from playwright.async_api import BrowserContext, Page, expect
 
 from dispatcher import access
 from tests.browser.axe import scan
-from tests.browser.boarding import another_agent, card, cards_of, drag, lift, ready, stands
+from tests.browser.boarding import LOOKED, another_agent, card, cards_of, drag, lift, ready, stands
 from tests.entering import cookie
 from tests.gitting import git
 from tests.webbing import Web
@@ -60,6 +60,7 @@ async def test_columns_say_what_dropping_does_and_those_that_may_not_are_dimmed(
     box = await cards_of(page, "review").bounding_box()
     assert box is not None
     await page.mouse.move(box["x"] + 50, box["y"] + 50, steps=6)
+    await page.evaluate(LOOKED)
     await page.mouse.up()
     await stands(page, "backlog", key)
     assert (await web.send("GET", f"/tickets/{key}"))["state"] == "backlog"

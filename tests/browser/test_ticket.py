@@ -43,7 +43,7 @@ async def test_a_tab_is_left_and_found_again_as_it_was(web: Web, page: Page, rep
     await expect(page.locator("#part-checks")).to_contain_text("make test")
     await page.get_by_role("link", name="Conversation", exact=True).click()
     await expect(page.locator("#part-story")).to_be_visible()
-    assert abs(await page.evaluate("scrollY") - 900) < 3
+    await page.wait_for_function("() => Math.abs(scrollY - 900) < 3")
     await expect(page.locator(".entry-blocker pre")).to_be_visible()
     await expect(page.locator(".ticket-tabs [aria-current]")).to_have_text("Conversation")
     await page.go_back()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,18 @@ async def opened(page: Page, key: str, query: str = "") -> None:
     await page.wait_for_selector("transcript-view[data-ready]")
 
 
-async def left(page: Page) -> float:
-    """Pixels that can still be scrolled down."""
-    return float(await page.evaluate("document.querySelector('transcript-view').scroller.left"))
+async def wheel(page: Page, pixels: int) -> None:
+    """Turn the wheel, and wait until the page has begun to move and has come to rest."""
+    before = await page.evaluate("window.rest = { at: scrollY, frames: 0 }, scrollY")
+    await page.mouse.wheel(0, pixels)
+    await page.wait_for_function(
+        """(before) => {
+          rest.frames = scrollY === rest.at ? rest.frames + 1 : 0;
+          rest.at = scrollY;
+          return scrollY !== before && rest.frames > 9;
+        }""",
+        arg=before,
+    )
 
 
 async def test_fifty_thousand_entries_stay_few_in_the_page(web: Web, page: Page, repository: Path) -> None:
@@ -102,7 +112,7 @@ async def test_follow_keeps_the_end_in_sight_until_the_reader_scrolls_up(web: We
     tell(web.database, run, [call(121, "completed", output="ok\n", exit_code=0)])
     await expect(page.locator(f"#item-{run}-121 .entry-end")).to_have_text("done")
     await page.mouse.move(600, 600)
-    await page.mouse.wheel(0, -900)
+    await wheel(page, -900)
     await expect(pill).to_have_text("Jump to the newest")
     before = await page.evaluate("scrollY")
     tell(web.database, run, [note(seq) for seq in range(122, 134)])
@@ -122,8 +132,7 @@ async def test_the_record_takes_the_place_of_what_was_provisional(web: Web, page
     await opened(page, key)
     await expect(page.get_by_text("note 299")).to_be_in_viewport()
     await page.evaluate("scrollBy({top: -2500, behavior: 'instant'})")
-    await page.mouse.wheel(0, -200)
-    await page.wait_for_timeout(200)
+    await wheel(page, -200)
     name, top = await page.evaluate(
         f"(() => {{ const one = {FIRST}; return [one.dataset.name, one.getBoundingClientRect().top]; }})()"
     )
@@ -154,15 +163,15 @@ async def test_words_are_found_far_away_and_gone_through(web: Web, page: Page, r
     await expect(told).to_have_text("2 of 2")
     hit = page.get_by_text("another zebra in the middle")
     await expect(hit).to_be_visible()
-    assert await page.evaluate("CSS.highlights.get('transcript-now').size") == 1
-    box = await page.evaluate("[...CSS.highlights.get('transcript-now')][0].getBoundingClientRect().top")
-    assert 0 < box < 900
+    await page.wait_for_function("() => CSS.highlights.get('transcript-now').size === 1")
+    top = "[...CSS.highlights.get('transcript-now')][0].getBoundingClientRect().top"
+    await page.wait_for_function(f"() => {top} > 0 && {top} < 900")
     await page.keyboard.press("Shift+Enter")
     await expect(told).to_have_text("1 of 2")
-    assert "q=ZEBRA" in page.url
+    await expect(page).to_have_url(re.compile("q=ZEBRA"))
     await page.keyboard.press("Escape")
     await expect(told).to_have_text("")
-    assert await page.evaluate("CSS.highlights.get('transcript-hit').size") == 0
+    await page.wait_for_function("() => CSS.highlights.get('transcript-hit').size === 0")
     await page.keyboard.type("nothing says this")
     await expect(told).to_have_text("No hit")
 
@@ -196,7 +205,7 @@ async def test_errors_are_jumped_to_also_in_child_sessions(web: Web, page: Page,
     await expect(broke).to_be_in_viewport()
     await page.locator(".chips [data-show=errors]").click()
     await expect(page.locator(".feed").first.locator(":scope > .chunk > article")).to_have_count(2)
-    assert "show=errors" in page.url
+    await expect(page).to_have_url(re.compile("show=errors"))
     await page.goto(f"/tickets/{key}/transcript?run={run}&session=ses_child&at=3#item-{run}-ses_child-3")
     await expect(page.get_by_text("child 3", exact=True)).to_be_in_viewport()
     await expect(page.get_by_role("link", name="The whole transcript")).to_be_visible()
@@ -254,7 +263,7 @@ async def test_the_keyboard_alone_reads_a_transcript(web: Web, page: Page, conte
     await expect(page.locator(f"#item-{run}-60")).to_be_focused()
     await page.keyboard.press("End")
     await expect(page.get_by_text("note 129")).to_be_in_viewport()
-    assert await page.locator('article.item[tabindex="0"]').count() == 1
+    await expect(page.locator('article.item[tabindex="0"]')).to_have_count(1)
 
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)> \x1b[31mred\x1b[0m \u202eevil\u202c [x](javascript:alert(1))"

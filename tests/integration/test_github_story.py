@@ -102,4 +102,5 @@ def test_from_a_labelled_issue_to_a_closed_one(story: Story) -> None:
     story.until(lambda: story.status()["waiting"] == [])  # GitHub tells of our own comments too
     warned = [one["words"] for one in story.status()["warnings"]]
     assert story.status()["fault"] == "" and warned == ["GitHub cannot reach this machine by its address here"]
+    story.until(lambda: all(one.status for one in hub.sent))  # what is under way has arrived
     assert {one.status for one in hub.sent} == {202}, "no delivery was refused"
