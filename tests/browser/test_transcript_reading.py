@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from adapters.session import Item, Session
-from tests.browser.test_transcript import call, left, note, opened
+from tests.browser.test_transcript import call, note, opened
 from tests.transcribing import end, record, tell
 from tests.webbing import Web
 
@@ -54,6 +55,27 @@ async def test_selected_text_stays_where_it_is_while_the_run_goes_on(web: Web, p
     await expect(page.locator(f"#item-{run}-61 .entry-end")).to_be_visible()
 
 
+async def test_what_happens_before_its_script_is_there_is_not_missed(web: Web, page: Page, repository: Path) -> None:
+    key = await web.ticket(agent="coder")
+    run = web.work(key, repository, result=None, items=[note(0), call(1, "in_progress")])
+    loads = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await loads.wait()
+        await route.continue_()
+
+    await page.route("**/transcript.js*", late)
+    await page.add_init_script("window.heard = []; document.addEventListener('live', ({ detail }) => heard.push(detail.kind));")
+    await page.goto(f"/tickets/{key}/transcript")
+    tell(web.database, run, [call(1, "completed", output="ok\n", exit_code=0), note(2, "told meanwhile")])
+    await page.wait_for_function("() => heard.includes('run.items')")
+    loads.set()
+    await expect(page.get_by_text("told meanwhile")).to_be_visible()
+    await expect(page.locator(f"#item-{run}-1 .entry-end")).to_have_text("done")
+    tell(web.database, run, [note(3, "and told afterwards")])
+    await expect(page.get_by_text("and told afterwards")).to_be_in_viewport()
+
+
 async def test_a_changed_entry_is_put_off_until_its_text_is_selected_no_more(web: Web, page: Page, repository: Path) -> None:
     key = await web.ticket(agent="coder")
     run = web.work(key, repository, result=None, items=[note(0), call(1, "in_progress", output="words to be copied\n")])
@@ -69,7 +91,7 @@ async def test_a_changed_entry_is_put_off_until_its_text_is_selected_no_more(web
     await expect(entry.locator(".said").last).to_contain_text("the end")
     await page.keyboard.press("End")
     await expect(page.locator(".follow")).to_have_text("Following")
-    assert await left(page) <= 1
+    await page.wait_for_function("() => document.querySelector('transcript-view').scroller.left <= 1")
 
 
 async def test_words_are_marked_across_colours_and_in_the_midst_of_a_large_output(
@@ -92,7 +114,8 @@ async def test_words_are_marked_across_colours_and_in_the_midst_of_a_large_outpu
         await expect(page.locator(".found")).to_contain_text("1 of ")
         marked = "[...CSS.highlights.get('transcript-now')][0]"
         await page.wait_for_function(f"() => String({marked} ?? '').toLowerCase() === {words.lower()!r}")
-        assert 0 < await page.evaluate(f"{marked}.getBoundingClientRect().top") < 900, words
+        top = f"{marked}.getBoundingClientRect().top"
+        await page.wait_for_function(f"() => {top} > 0 && {top} < 900")
     large = page.locator("article.item").nth(1)
     await expect(large.locator(".left-out")).to_have_count(2)
     await expect(large.get_by_text("line 19999")).to_be_attached()

@@ -15,7 +15,7 @@ from dispatcher.demo.scripted import ScriptedEndpoint
 from tests.conftest import HARNESSES
 from tests.integration.cli import Cli
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(600)]
 
 HARNESS = "goose"
 

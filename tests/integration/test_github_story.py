@@ -16,7 +16,7 @@ from tests.github_server import TOKEN, GitHub
 from tests.gitting import git
 from tests.story import DOCSTRING, Site, standing
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(600)]
 HARNESS = "opencode"
 
 

@@ -19,6 +19,8 @@ from workers.sandbox.box import NONE, Box
 from workers.sandbox.start import run
 
 ENV = {"PATH": os.environ["PATH"]}
+TREE, LEFT, CHECK = (f"{name}-{os.getpid()}" for name in ("t3", "t4", "t6"))
+"""Marks of this process alone: other tests may run on this machine."""
 
 
 def program(text: str) -> tuple[str, ...]:
@@ -65,17 +67,17 @@ async def test_a_tree_that_ignores_term_and_leaves_its_session_is_ended(tmp_path
         time.sleep(60)
         """
     )
-    async with start(argv, cwd=tmp_path, env=ENV, marker="t3", stdout=tmp_path / "o", stderr=tmp_path / "e") as process:
-        await asyncio.to_thread(wait_for, lambda: len(marked("t3")) == 3)
+    async with start(argv, cwd=tmp_path, env=ENV, marker=TREE, stdout=tmp_path / "o", stderr=tmp_path / "e") as process:
+        await asyncio.to_thread(wait_for, lambda: len(marked(TREE)) == 3)
         assert await process.stop(grace=0.3) == -signal.SIGKILL
-        assert marked("t3") == set()
+        assert marked(TREE) == set()
 
 
 async def test_leftovers_of_an_orderly_end_are_taken_too(tmp_path: Path) -> None:
     argv = ("/bin/sh", "-c", "setsid sleep 60 & exit 0")
-    async with start(argv, cwd=tmp_path, env=ENV, marker="t4", stdout=tmp_path / "o", stderr=tmp_path / "e") as process:
+    async with start(argv, cwd=tmp_path, env=ENV, marker=LEFT, stdout=tmp_path / "o", stderr=tmp_path / "e") as process:
         assert await process.wait() == 0
-    assert marked("t4") == set()
+    assert marked(LEFT) == set()
 
 
 def test_reaping_nothing_takes_nothing() -> None:
@@ -100,7 +102,7 @@ async def test_a_gentle_program_ends_by_term(tmp_path: Path) -> None:
 
 async def command(text: str, folder: Path, seconds: float = 10):  # type: ignore[no-untyped-def]  # noqa: ANN201
     wanted = shell(text, cwd=folder, env=ENV, output=folder / "log")
-    return await finished(run(Box(NONE), wanted, marker="t6"), text, wanted, seconds=seconds, grace=0.2)
+    return await finished(run(Box(NONE), wanted, marker=CHECK), text, wanted, seconds=seconds, grace=0.2)
 
 
 async def test_checks_pass_fail_and_hang(tmp_path: Path) -> None:
@@ -110,4 +112,4 @@ async def test_checks_pass_fail_and_hang(tmp_path: Path) -> None:
     assert (failed.state, failed.exit_code, failed.output) == ("failed", 2, "red")
     hung = await command("echo started; sleep 60 & sleep 60", tmp_path, seconds=2)  # a busy machine is slow to say a word
     assert (hung.state, hung.exit_code, hung.output) == ("timed_out", None, "started\n")
-    assert marked("t6") == set()
+    assert marked(CHECK) == set()

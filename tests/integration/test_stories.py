@@ -18,7 +18,7 @@ import pytest
 from dispatcher.demo.scripted import Repeat, Run, Say, Stall
 from tests.story import CHECK, CODE, DOCSTRING, FIX, NAMES, Site, standing
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

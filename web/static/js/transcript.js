@@ -69,7 +69,10 @@ class TranscriptView extends HTMLElement {
     if (even && "live" in this.dataset && !asked) this.follow.toEnd();
     this.follow.show();
     const words = this.find.input.value; // of the address: what is typed meanwhile is looked for by itself
-    await this.refresh(even ? {} : { rebuild: true });
+    // Of a run that goes on, what happened since the server made the page was told before anybody here listened. It is looked at in
+    // the order of what is told from now on.
+    const rebuild = !even || "live" in this.dataset;
+    await new Promise((done, failed) => { this.live.queue(() => this.refresh({ rebuild }).then(done, failed)); });
     if (asked) await this.goTo(...asked);
     if (!words || this.find.input.value !== words) return;
     await this.find.search();
