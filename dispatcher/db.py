@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, insert, inspect, text
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import Connection, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlmodel import Session, SQLModel
 
@@ -116,6 +116,7 @@ def _engine(url: str) -> Engine:
             make_url(url).set(drivername="postgresql+psycopg"), pool_size=10, max_overflow=30, pool_pre_ping=True
         )
         event.listen(engine, "connect", _prepare_postgresql)
+        event.listen(engine, "handle_error", _as_gone)
         return engine
     if backend != "sqlite":
         raise Invalid(
@@ -136,6 +137,14 @@ def _prepare_postgresql(connection: psycopg.Connection, _record: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'".encode())
     connection.commit()
+
+
+def _as_gone(context: ExceptionContext) -> OperationalError | None:
+    """A silent transaction that was ended counts as a database that went away; to psycopg it is an internal error."""
+    from psycopg.errors import IdleInTransactionSessionTimeout
+
+    found = context.original_exception
+    return OperationalError(context.statement, {}, found) if isinstance(found, IdleInTransactionSessionTimeout) else None
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

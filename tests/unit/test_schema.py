@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
-from sqlmodel import SQLModel
+from sqlmodel import Session, SQLModel
 
 from dispatcher.db import Database, migration_config
+from dispatcher.settings import Settings
+from workers.gateway import Gateway
+from workers.hands import Hands
 
 
 def _seen(database: Database) -> tuple[Any, ...]:
@@ -33,6 +38,20 @@ def test_made_at_once_or_step_by_step_it_is_the_same(empty_url: str) -> None:
         connection.commit()
     database.migrate()
     assert _seen(database) == grown and grown[1] == [(1, "admin", "admin")] and grown[2] == []
+    database.close()
+
+
+async def test_a_transaction_that_was_silent_too_long_is_begun_anew(postgres_url: str, tmp_path: Path) -> None:
+    """As by a worker that was frozen within it: PostgreSQL ends it, so that nobody waits for its locks."""
+    database, silences = Database(postgres_url), [1.0, 0.0]
+
+    def slow(db: Session) -> int:
+        db.execute(text("SET LOCAL idle_in_transaction_session_timeout = 100"))
+        time.sleep(silences.pop(0))
+        return int(db.execute(text("SELECT 7")).scalar_one())
+
+    hands = Hands(Settings(home=tmp_path), database, Gateway(), "w1")
+    assert await hands.write(slow) == 7 and silences == []
     database.close()
 
 
