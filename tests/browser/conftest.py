@@ -19,7 +19,7 @@ from tests.entering import cookie
 from tests.webbing import Web, open_web
 from web.main import bind
 
-PATIENCE_MS = 15_000
+PATIENCE_MS = 30_000
 """A busy machine is no failure: what does not come within this time does not come."""
 expect.set_options(timeout=PATIENCE_MS)
 
