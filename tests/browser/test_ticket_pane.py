@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.axe import scan
+from tests.browser.boarding import ready
 from tests.browser.test_ticket import QUESTION, opened
 from tests.ticketing import again
 from tests.webbing import Web
@@ -104,3 +105,30 @@ async def test_a_ticket_that_is_gone_is_told(web: Web, page: Page) -> None:
     await page.goto("/")
     answer = await page.request.get("/tickets/WEB-99/checks")
     assert answer.status == 404 and "There is no ticket WEB-99" in await answer.text()
+
+
+@pytest.mark.parametrize("tab", ["", "Runs"])
+async def test_what_happens_while_a_part_is_on_its_way_is_shown_with_it(
+    web: Web, page: Page, repository: Path, tab: str
+) -> None:
+    """The pane, or a tab of it: the server has made it before, and it stands in the page after somebody else did something."""
+    key = await web.ticket("Do it", agent="coder")
+    web.work(key, repository, result=QUESTION)
+    pane = page.locator("#pane")
+    await ready(page, f"/?open={key}" if tab else "/")
+
+    async def late(route: Route) -> None:
+        answer = await route.fetch()
+        await web.send("POST", f"/tickets/{key}/answer", {"text": "Drop it."})
+        await expect(page.locator(f"#card-{key}")).to_have_attribute("data-state", "queued")
+        await route.fulfill(response=answer)
+
+    await page.route(f"**/tickets/{key}/runs?part=panel" if tab else f"**/tickets/{key}?part=pane", late, times=1)
+    if tab:
+        await expect(page.locator("html[data-ticket=ready]")).to_have_count(1)
+        await pane.get_by_role("link", name=tab, exact=True).click()
+        await expect(pane.locator("#part-runs")).to_contain_text("Run 2")
+    else:
+        await page.locator(f"#card-{key} .card-title").click()
+        await expect(pane.locator("#part-story")).to_contain_text("Drop it.")
+        await expect(pane.locator("#part-head")).to_contain_text("Queued")

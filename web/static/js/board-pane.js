@@ -4,6 +4,7 @@
 import { cardOf, get, put } from "./board-parts.js";
 import { current, focus } from "./board-focus.js";
 import { key } from "./keys.js";
+import { overtaken } from "./refresh.js";
 import { loggedOut } from "./requests.js";
 import { toast, told } from "./toasts.js";
 import { setAside } from "./unsent.js";
@@ -47,6 +48,7 @@ export async function open(name, { replace = false, quiet = false } = {}) {
   pane.hidden = false;
   pane.setAttribute("aria-busy", "true");
   mark();
+  const began = performance.now();
   let answer;
   try { answer = await get(`/tickets/${encodeURIComponent(name)}?part=pane`, own.signal); } catch (error) {
     if (error.name === "AbortError") return;
@@ -65,6 +67,7 @@ export async function open(name, { replace = false, quiet = false } = {}) {
   }
   leave(name);
   await put(pane, bar() + answer.text);
+  overtaken(pane, began);
   pane.setAttribute("aria-label", `Ticket ${name}`);
   pane.scrollTop = 0;
   cardOf(name)?.scrollIntoView({ block: "nearest", inline: "nearest" });

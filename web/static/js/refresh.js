@@ -123,6 +123,20 @@ export function soon(part) {
   state.timer = setTimeout(() => run(part), Math.max(0, state.fetched + PAUSE_MS - Date.now()));
 }
 
+// What was heard of late, and when: all of it is wanted where the newest entries are not told one by one.
+const MOST_PAST = 500;
+let past = [];
+const remember = (entry) => { past.push({ entry, at: performance.now() }); if (past.length > MOST_PAST) past.shift(); };
+
+// Parts that something else has fetched since `began` (`performance.now()`) are in the page now. What happened meanwhile came too
+// late for their text, and was told before they were there to hear it.
+export function overtaken(root, began) {
+  const missed = past.filter(({ at }) => at >= began);
+  for (const part of missed.length ? root.querySelectorAll("[data-refresh]") : []) {
+    if (missed.some(({ entry }) => !entry || concerns(part, entry))) soon(part);
+  }
+}
+
 // What comes together is looked at together, once what it changes elsewhere on the page has been drawn.
 let heard = [];
 function gather() {
@@ -130,8 +144,8 @@ function gather() {
   heard = [];
   for (const part of parts()) if (entries.some((entry) => concerns(part, entry))) soon(part);
 }
-document.addEventListener("live", ({ detail }) => { if (heard.push(detail) === 1) setTimeout(gather, QUIET_MS); });
-document.addEventListener("live:behind", () => { for (const part of parts()) soon(part); });
+document.addEventListener("live", ({ detail }) => { remember(detail); if (heard.push(detail) === 1) setTimeout(gather, QUIET_MS); });
+document.addEventListener("live:behind", () => { remember(null); for (const part of parts()) soon(part); });
 document.addEventListener("live:status", ({ detail }) => { if (detail === "open") for (const part of parts()) if (of(part).failed) soon(part); });
 document.addEventListener("visibilitychange", () => { if (!document.hidden) for (const part of parts()) if (of(part).again) soon(part); });
 // What the reader's own action put into a part is newer than an answer that is still on its way.

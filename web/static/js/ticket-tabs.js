@@ -3,7 +3,7 @@
 // that is the board's.
 //
 // A panel is told: `panel:hide`, and `panel:show` (detail: {url}) also when a link leads into the panel that is already shown.
-import { soon } from "./refresh.js";
+import { overtaken, soon } from "./refresh.js";
 
 const SUBPAGE = /^\/(?:(transcript|changes|checks|runs)(?:\/\d+)?)?$/;
 
@@ -151,10 +151,11 @@ export async function open(pane, url, { push = true } = {}) {
   if (kept) { show(pane, panel, url); return; }
   const link = pane.querySelector(`.ticket-tabs a[data-tab="${tab}"]`);
   link?.setAttribute("aria-busy", "true");
+  const began = performance.now();
   const text = await ask(url);
   link?.removeAttribute("aria-busy");
   if (text === null) location.assign(url);
-  else if (turn === asking) show(pane, panel, url, text);
+  else if (turn === asking) { show(pane, panel, url, text); overtaken(panel, began); }
 }
 
 document.addEventListener("click", (event) => {
