@@ -38,7 +38,7 @@ function tell() {
   clear.hidden = !filterQuery();
   const text = `${NUMBERS.format(number)} ${number === 1 ? "ticket" : "tickets"}${filterQuery() ? " found" : ""}`;
   if (found.textContent !== text) found.textContent = text;
-  for (const name of NAMES) point(form.elements[name], columns().querySelector(`[data-wrong="${name}"]`));
+  for (const name of NAMES) point(form.elements[name], document.getElementById(`wrong-${name}`));
 }
 
 // The field that a problem above the columns is about.
