@@ -183,6 +183,7 @@ async def test_two_thousand_tickets_load_as_they_are_seen(web: Web, page: Page) 
 
 
 async def test_a_column_goes_on_loading_when_its_cards_leave(web: Web, page: Page) -> None:
+    await page.add_init_script(NEVER)
     keys = [await web.ticket(f"Number {number}") for number in range(COLUMN + 2)]
     await ready(page)
     await expect(page.locator("#part-backlog .card")).to_have_count(COLUMN)
