@@ -16,7 +16,7 @@ from dispatcher.states import OPEN_TICKET, TICKET_STATES, TicketState
 from web.pages.filters import Filter, Shown, filter_of
 from web.pages.forms import NOTHING, Entered, to
 from web.pages.start import wanted
-from web.pages.wrong import Wrong, cut, in_filter
+from web.pages.wrong import Wrong, cut, in_filter, sentence
 from web.render import page
 from web.schemas import TicketOut
 from web.site import Here, Site
@@ -87,7 +87,7 @@ def show_board(
         try:
             columns = _columns(db, shown, sizes, counts, after)
         except Invalid as error:
-            wrong.append(Wrong("after", f"{error.message[:1].upper()}{error.message[1:]}.", whole))
+            wrong.append(Wrong("after", sentence(error.message), whole))
             columns = _columns(db, shown, sizes, counts, "")
         context: dict[str, Any] = {
             "cursor": cursor,

@@ -32,7 +32,7 @@ def in_filter(db: Session, shown: Filter, *, empty: bool) -> list[Wrong]:
     if shown.show not in {"", "cancelled"} and "show" not in shown.long:
         found.append(Wrong("show", f"{cut(shown.show)} is nothing to show; cancelled is.", _ways(shown, "show")))
     wanted = shown.wanted
-    found += [Wrong("q", f"{words[:1].upper()}{words[1:]}.", _ways(shown, "q")) for words in wanted.wrong[len(shown.long) :]]
+    found += [Wrong("q", sentence(words), _ways(shown, "q")) for words in wanted.wrong[len(shown.long) :]]
     if empty:
         for name, value in search.unknown(db, wanted):
             field = name if getattr(shown, name) == value else "q"
@@ -50,6 +50,11 @@ def unknown_project(db: Session, key: str, place: str) -> Wrong:
 def cut(value: str) -> str:
     """A value as a message names it."""
     return repr(value if len(value) <= 60 else f"{value[:60]}…")
+
+
+def sentence(words: str) -> str:
+    """An error's words as a sentence."""
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _too_long(name: str, value: str) -> str:

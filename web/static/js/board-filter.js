@@ -44,10 +44,9 @@ function tell() {
 // The field that a problem above the columns is about.
 function point(field, wrong) {
   if (!field) return;
-  field.toggleAttribute("aria-invalid", Boolean(wrong));
-  if (!wrong) { field.removeAttribute("aria-describedby"); return; }
-  field.setAttribute("aria-invalid", "true");
-  field.setAttribute("aria-describedby", wrong.id);
+  for (const [name, value] of [["aria-invalid", "true"], ["aria-describedby", wrong?.id]]) {
+    if (wrong) field.setAttribute(name, value); else field.removeAttribute(name);
+  }
 }
 
 // The fields as the address says, after going back or forward.

@@ -131,10 +131,13 @@ const remember = (entry) => { past.push({ entry, at: performance.now() }); if (p
 // Parts that something else has fetched since `began` (`performance.now()`) are in the page now. What happened meanwhile came too
 // late for their text, and was told before they were there to hear it.
 export function overtaken(root, began) {
-  const missed = past.filter(({ at }) => at >= began);
-  for (const part of missed.length ? root.querySelectorAll("[data-refresh]") : []) {
-    if (missed.some(({ entry }) => !entry || concerns(part, entry))) soon(part);
-  }
+  const missed = past.filter(({ at }) => at >= began).map(({ entry }) => entry);
+  if (missed.length) look(root, missed);
+}
+
+// Parts that one of the entries concerns; all of them where one is null, for more than is told one by one.
+function look(root, entries) {
+  for (const part of root.querySelectorAll("[data-refresh]")) if (entries.some((entry) => !entry || concerns(part, entry))) soon(part);
 }
 
 // What comes together is looked at together, once what it changes elsewhere on the page has been drawn.
@@ -142,10 +145,10 @@ let heard = [];
 function gather() {
   const entries = heard;
   heard = [];
-  for (const part of parts()) if (entries.some((entry) => concerns(part, entry))) soon(part);
+  look(document, entries);
 }
 document.addEventListener("live", ({ detail }) => { remember(detail); if (heard.push(detail) === 1) setTimeout(gather, QUIET_MS); });
-document.addEventListener("live:behind", () => { remember(null); for (const part of parts()) soon(part); });
+document.addEventListener("live:behind", () => { remember(null); look(document, [null]); });
 document.addEventListener("live:status", ({ detail }) => { if (detail === "open") for (const part of parts()) if (of(part).failed) soon(part); });
 document.addEventListener("visibilitychange", () => { if (!document.hidden) for (const part of parts()) if (of(part).again) soon(part); });
 // What the reader's own action put into a part is newer than an answer that is still on its way.
