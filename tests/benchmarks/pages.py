@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +25,22 @@ from dispatcher.queue import Bell
 from dispatcher.settings import Settings
 from tests.benchmarks.figures import Figure, percentile
 from tests.benchmarks.ground import repository
+from tests.benchmarks.onlookers import hear, onlookers
 from tests.browser.chromium import launched
 from tests.entering import cookie
 
 TICKETS = 2000
 BROWSERS = 20
 MOVES = 50
-PAUSE = 0.6
+PAUSE = 1.0
 """Seconds between two changes. Browsers and server share the machine's cores: a change that met another would measure those."""
-NEVER = (float("inf"), float("inf"))
+SETTLE = 8
+"""Seconds after the last page was loaded, until what browsers put off is done."""
+NEVER = (float("inf"),) * 3
 IN_VIEW = 6
 """The tickets that go to and fro: those of the backlog that are in view."""
 LOADS = 7
+WIDTH, HEIGHT = 1440, 900
 STATES = ("backlog",) * 10 + ("queued",) * 2 + ("running",) * 2 + ("blocked",) * 2 + ("review",) * 3 + ("done",) * 21
 WORDS = [
     "parser",
@@ -58,19 +61,26 @@ WORDS = [
 
 SEEN = """() => {
   window.seen = {};
-  const drawn = new MessageChannel();
-  const note = (place, at) => (window.seen[place] ??= []).push([at, Date.now()]);
-  drawn.port1.onmessage = ({ data }) => note(...data);
+  window.begun = {};
   const look = (records) => {
     for (const record of records) for (const node of record.addedNodes) {
       if (node.nodeType !== 1 || !node.matches('.card')) continue;
       const place = `${node.dataset.key} ${node.dataset.state}`;
-      requestAnimationFrame(() => drawn.port2.postMessage([place, Date.now()]));
+      node.querySelector('.card-title').setAttribute('elementtiming', place);
+      requestAnimationFrame(() => (window.begun[place] ??= []).push(Date.now()));
     }
   };
   new MutationObserver(look).observe(document.getElementById('part-columns'), { childList: true, subtree: true });
+  new PerformanceObserver((list) => {
+    for (const { identifier, paintTime, presentationTime } of list.getEntries()) {
+      const { timeOrigin } = performance;
+      const times = [window.begun[identifier].at(-1), timeOrigin + paintTime, timeOrigin + presentationTime];
+      (window.seen[identifier] ??= []).push(times);
+    }
+  }).observe({ type: 'element' });
 }"""
-"""When the frame with a card that came to its column was begun, and when it was done: then a message that it sent is heard."""
+"""Of each card that came to its column: when the frame with it was begun, when it was painted, and when it was on the screen,
+in ms since 1970. The latter two are those of https://www.w3.org/TR/paint-timing/."""
 
 
 async def bench(folder: Path) -> list[Figure]:
@@ -163,7 +173,7 @@ def _address(settings: Settings) -> str:
 @asynccontextmanager
 async def opened(browser: Browser, url: str, database: Database) -> AsyncIterator[BrowserContext]:
     """A browser profile that is logged in and knows nothing yet."""
-    context = await browser.new_context(base_url=url, viewport={"width": 1440, "height": 900})
+    context = await browser.new_context(base_url=url, viewport={"width": WIDTH, "height": HEIGHT})
     await context.add_cookies([{**cookie(url, database), "url": url, "httpOnly": True, "sameSite": "Strict"}])
     yield context
     await context.close()
@@ -196,38 +206,54 @@ async def _weigh(context: BrowserContext, page: Page, path: str) -> int:
 
 
 async def telling(browser: Browser, url: str, database: Database) -> list[Figure]:
-    contexts = [await _watching(browser, url, database) for _ in range(BROWSERS)]
-    await asyncio.sleep(1)
-    sent: dict[str, list[tuple[float, float]]] = {}
+    """How soon a change is on the screen: of one browser that has its cores, and of twenty that share them with the server."""
+    hearing = [asyncio.create_task(hear(url, cookie(url, database))) for _ in range(BROWSERS - 1)]
+    try:
+        (begun, painted, shown) = await _told(browser, url, database, 1)
+        assert all(not task.done() for task in hearing), "a client was sent away"
+    finally:
+        for task in hearing:
+            task.cancel()
+    what = f"a change of state until a browser shows it while {BROWSERS - 1} others hear of it, 99th percentile"
+    detail = f"median {percentile(shown, 0.5):.0f} ms over {len(shown)} changes, by its presentation time"
+    alone = Figure(what, percentile(shown, 0.99), 150, "ms", detail)
+    (begun, painted, shown) = await _told(browser, url, database, BROWSERS)
+    what = f"a change of state until {BROWSERS} browsers on {os.cpu_count()} cores draw it, 99th percentile"
+    later = f"{percentile(painted, 0.99):.0f} ms until they have, {percentile(shown, 0.99):.0f} ms until it is shown"
+    detail = f"median {percentile(begun, 0.5):.0f} ms over {len(begun)} changes seen; {later}"
+    return [alone, Figure(what, percentile(begun, 0.99), 150, "ms", detail)]
+
+
+async def _told(browser: Browser, url: str, database: Database, number: int) -> list[list[float]]:
+    """From a change until the pages begin its frame, have painted it, and show it: in ms, for each page and change."""
+    cookies = [cookie(url, database) for _ in range(number)]
+    async with onlookers(browser, f"{url}/", cookies, {"width": WIDTH, "height": HEIGHT}) as pages:
+        for page in pages:
+            await page.ask(f"({SEEN})()")
+        await asyncio.sleep(SETTLE)
+        sent = await _changes(database)
+        await asyncio.sleep(1)
+        took: list[list[float]] = [[], [], []]
+        for page in pages:
+            seen = await page.ask("window.seen")
+            for place, times in sent.items():
+                shown = seen.get(place, []) + [NEVER] * len(times)
+                for at, stages in zip(times, shown, strict=False):
+                    for stage, moment in zip(took, stages, strict=True):
+                        stage.append(moment - at)
+    return took
+
+
+async def _changes(database: Database) -> dict[str, list[float]]:
+    """Moves tickets to and fro; by place, when each change was committed, in ms since 1970."""
     with database.reading() as db:
         keys = [ticket.key for ticket in board.list_tickets(db, state="backlog", limit=IN_VIEW)]
+    sent: dict[str, list[float]] = {}
     for number in range(MOVES):
         place, at = await asyncio.to_thread(_move, database, keys[number % IN_VIEW])
-        sent.setdefault(place, []).append((at * 1000, 0))
+        sent.setdefault(place, []).append(at * 1000)
         await asyncio.sleep(PAUSE)
-    await asyncio.sleep(1)
-    begun, done = [], []
-    for context in contexts:
-        seen = await context.pages[0].evaluate("window.seen")
-        for place, times in sent.items():
-            for at, frame in zip_longest(times, seen.get(place, []), fillvalue=NEVER):
-                begun.append(frame[0] - at[0])
-                done.append(frame[1] - at[0])
-        await context.close()
-    detail = (
-        f"median {percentile(begun, 0.5):.0f} ms over {len(begun)} changes seen; {percentile(done, 0.99):.0f} ms until drawn"
-    )
-    what = f"a change of state until {BROWSERS} browsers draw it, 99th percentile"
-    return [Figure(what, percentile(begun, 0.99), 150, "ms", detail)]
-
-
-async def _watching(browser: Browser, url: str, database: Database) -> BrowserContext:
-    context = await browser.new_context(base_url=url, viewport={"width": 1440, "height": 900})
-    await context.add_cookies([{**cookie(url, database), "url": url, "httpOnly": True, "sameSite": "Strict"}])
-    page = await context.new_page()
-    await page.goto("/")
-    await page.evaluate(SEEN)
-    return context
+    return sent
 
 
 def _move(database: Database, key: str) -> tuple[str, float]:

@@ -28,16 +28,18 @@ const set = (element, number = 0) => { if (element.textContent !== String(number
 function count(entry) {
   const counts = entry.counts[columns().dataset.project] || {};
   for (const column of document.getElementById("lanes").children) set(column.querySelector(".number"), counts[column.dataset.column]);
-  for (const tab of columns().querySelectorAll(".column-tabs [data-count]")) set(tab, counts[tab.dataset.count]);
-  columns().dataset.found = Object.values(counts).reduce((sum, number) => sum + number, 0);
+  for (const tab of document.getElementById("column-tabs")?.children || []) set(tab.firstElementChild, counts[tab.dataset.tab]);
+  const found = Object.values(counts).reduce((sum, number) => sum + number, 0);
+  if (columns().dataset.found === String(found)) return;
+  columns().dataset.found = found;
   document.dispatchEvent(new CustomEvent("board:counted"));
 }
 
 // The place in a column: cards stand by their order; behind the last one that was sent there may be others.
 function insert(list, card) {
   const order = Number(card.dataset.order);
-  const next = [...list.querySelectorAll(":scope > .card")].find((one) => one !== card && Number(one.dataset.order) > order);
-  const more = list.querySelector(":scope > .more");
+  const next = [...list.children].find((one) => one !== card && one.matches(".card") && Number(one.dataset.order) > order);
+  const more = list.lastElementChild?.matches(".more") ? list.lastElementChild : null;
   if (!next && more) return false;
   if (card.parentElement !== list || card.nextElementSibling !== (next || more)) list.insertBefore(card, next || more || null);
   return true;
