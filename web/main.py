@@ -9,6 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from dispatcher.errors import Unavailable
+from dispatcher.garbage import spare_what_is_here
 from dispatcher.settings import Settings
 from web.app import create_app
 
@@ -50,6 +51,11 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve."""
+        await super().startup(sockets)
+        spare_what_is_here()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then the server."""

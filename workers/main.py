@@ -22,6 +22,7 @@ from sqlalchemy.exc import OperationalError
 
 from dispatcher import harnesses, roster
 from dispatcher.db import Database
+from dispatcher.garbage import spare_what_is_here
 from dispatcher.github.tend import Tender
 from dispatcher.queue import JOB, QUEUE, Bell, to_json
 from dispatcher.settings import Settings
@@ -76,6 +77,7 @@ async def _work(settings: Settings) -> None:
             ]
             if bell is not None:
                 duties += [group.create_task(_answer(bell, crew)), group.create_task(_listen(bell, crew))]
+            spare_what_is_here()
             log.info("worker %s takes up to %s runs at once", hands.name, settings.runs_at_once)
             await stopping.wait()
             for duty in duties:

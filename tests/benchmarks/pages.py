@@ -31,8 +31,8 @@ from tests.entering import cookie
 
 TICKETS = 2000
 BROWSERS = 20
-MOVES = 50
-PAUSE = 1.0
+MOVES = 100
+PAUSE = 0.8
 """Seconds between two changes. Browsers and server share the machine's cores: a change that met another would measure those."""
 SETTLE = 8
 """Seconds after the last page was loaded, until what browsers put off is done."""
