@@ -101,6 +101,26 @@ async def test_what_was_typed_beside_the_board_waits_while_another_ticket_is_sho
     await expect(pane.locator("#ticket-title")).to_have_text("First, but better")
 
 
+async def test_what_was_typed_beside_the_board_goes_along_to_the_full_page(web: Web, page: Page) -> None:
+    key = await web.ticket("First")
+    await opened(page, f"/?open={key}")
+    pane, title = page.locator("#pane"), page.locator("#edit-title-field")
+    await expect(pane.locator("#part-story")).to_be_visible()
+    await pane.locator("#edit-title summary").click()
+    await title.fill("First, but better")
+    await pane.locator(".open-full").click()
+    await page.wait_for_url(f"**/tickets/{key}")
+    await expect(title).to_have_value("First, but better")
+    await expect(title).to_be_visible()
+    await title.press("Enter")
+    await expect(page.locator("#ticket-title")).to_have_text("First, but better")
+    await page.goto("/")
+    await page.goto(f"/tickets/{key}")
+    await expect(page.locator("html[data-ticket=ready]")).to_be_attached()
+    await expect(title).to_have_value("First, but better")
+    await expect(title).to_be_hidden()
+
+
 async def test_a_ticket_that_is_gone_is_told(web: Web, page: Page) -> None:
     await page.goto("/")
     answer = await page.request.get("/tickets/WEB-99/checks")

@@ -3,7 +3,8 @@
 // was begun on (`data-began`) come back with it, so that what has changed since is still noticed.
 //
 // Kept when the page is left, for this tab. It is put back where it is known not to have been sent: the login stood in the way
-// ([data-unsent] on the page that asks for it), or the reader reloads or goes back. After any other way to the page it may have been sent.
+// ([data-unsent] on the page that asks for it), the reader reloads or goes back, or a link leads to a page with the same form, as from
+// a ticket beside the board to its own page. After any other way to the page it may have been sent.
 import { dirty } from "./fields.js";
 import { read, write } from "./kept.js";
 import { say } from "./say.js";
@@ -14,6 +15,7 @@ const NOT_HERE = "#new-form, #bulk, #person-menu, form[action='/login']";
 const FIELDS = "textarea, select, input:not([type=hidden], [type=password], [type=file], [type=submit], [type=button], [type=search])";
 let login = false;
 let leaving = false;
+let towards = ""; // where the link leads that was followed last
 let waiting = []; // what has no field yet: its part of the page may still come
 
 const own = (field) => !field.closest("md-editor[data-draft]");
@@ -36,7 +38,7 @@ export function setAside(part) {
 
 function keep() {
   const fields = [...typed(document).map(noted), ...waiting];
-  if (fields.length) write(KEPT, { path: location.pathname, known: login, fields });
+  if (fields.length) write(KEPT, { path: location.pathname, towards, known: login, fields });
 }
 
 function fieldOf(one) {
@@ -72,9 +74,10 @@ function begin() {
   if (!kept) return;
   if (document.querySelector("[data-unsent]")) { write(KEPT, { ...kept, known: true }); return; }
   const again = ["reload", "back_forward"].includes(performance.getEntriesByType("navigation")[0]?.type);
-  if (kept.path !== location.pathname) { if (!kept.known) write(KEPT, null); return; }
+  const followed = kept.towards === location.pathname;
+  if (kept.path !== location.pathname && !followed) { if (!kept.known) write(KEPT, null); return; }
   write(KEPT, null);
-  if (!kept.known && !again) return;
+  if (!kept.known && !again && !followed) return;
   waiting = kept.fields;
   if (restore() && kept.known) { toast("What you had typed is here again", { hint: "It has not been sent." }); say("What you had typed is here again."); }
 }
@@ -83,8 +86,14 @@ begin();
 for (const event of ["htmx:after:swap", "refreshed"]) document.addEventListener(event, () => { if (waiting.length) restore(); });
 document.addEventListener("live:status", ({ detail }) => { login = detail === "login"; });
 addEventListener("pagehide", () => { if (!leaving) keep(); });
+document.addEventListener("click", ({ target, button, ctrlKey, metaKey, shiftKey, altKey }) => {
+  const link = target.closest?.("a[href]");
+  const here = link && !link.target && link.origin === location.origin && !(button || ctrlKey || metaKey || shiftKey || altKey);
+  towards = here ? link.pathname : "";
+});
 // The next one to log in here is somebody else.
 document.addEventListener("submit", ({ target }) => {
+  towards = "";
   if (target.getAttribute("action") !== "/logout") return;
   leaving = true;
   try { sessionStorage.clear(); } catch (error) { console.info("this browser keeps nothing", error); }
