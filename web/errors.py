@@ -65,7 +65,8 @@ def respond(scope: Scope, problem: Problem) -> Response:
         answer = page("shell/toast.html", problem.status, **told)
         answer.headers.update({"hx-retarget": "#toasts", "hx-reswap": "beforeend"})
         return answer
-    return page("error.html", problem.status, problem=problem, path=scope["path"])
+    asked = problem.status == 422 and scope["method"] in {"GET", "HEAD"}
+    return page("error.html", problem.status, problem=problem, path=scope["path"], asked=asked)
 
 
 def install(app: FastAPI) -> None:

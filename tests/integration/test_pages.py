@@ -223,7 +223,9 @@ async def test_the_transcript_of_a_long_run_is_paged(web: Web, repository: Path)
 async def test_pages_that_there_are_not(web: Web) -> None:
     paths = {"/tickets/WEB-9": 404, "/nothing": 404, "/tickets/WEB-1/transcript?run=x": 422, "/static/../app.py": 404}
     for path, status in paths.items():
-        assert "To the board" in (await page(web, path, status)).text
+        text = (await page(web, path, status)).text
+        assert "To the board" in text
+        assert ("The page without that" in text) == (status == 422)
     assert (await web.client.get(static("css/base.css"))).headers["content-type"].startswith("text/css")
 
 
