@@ -164,7 +164,7 @@ def _within(path: Path, box: Box) -> bool:
 
 
 def _below(path: Path, folders: Iterable[Path]) -> bool:
-    return any(path.is_relative_to(one) for one in folders)
+    return not {path, *path.parents}.isdisjoint(folders)
 
 
 def _seen(path: Path) -> tuple[str, int, int] | None:
