@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, Route, expect
 
 from adapters.base import ChildItems
 from adapters.session import Item, PlanEntry, Session
@@ -132,6 +133,7 @@ async def test_the_record_takes_the_place_of_what_was_provisional(web: Web, page
     await opened(page, key)
     await expect(page.get_by_text("note 299")).to_be_in_viewport()
     await page.evaluate("scrollBy({top: -2500, behavior: 'instant'})")
+    await expect(page.locator(".follow")).to_have_text("Jump to the newest")
     await wheel(page, -200)
     name, top = await page.evaluate(
         f"(() => {{ const one = {FIRST}; return [one.dataset.name, one.getBoundingClientRect().top]; }})()"
@@ -140,6 +142,35 @@ async def test_the_record_takes_the_place_of_what_was_provisional(web: Web, page
     record(web.database, run, Session(harness="opencode", native_id="session-1", items=whole).numbered())
     await expect(page.locator(f"[data-name={name}]")).to_contain_text(f"told {name[4:]}")
     await expect(page.locator(f"[data-name={name}]")).to_have_attribute("data-seq", str(int(name[4:]) + 1))
+    now = await page.evaluate(f"document.querySelector('[data-name={name}]').getBoundingClientRect().top")
+    assert abs(now - top) <= 2
+
+
+async def test_who_scrolls_while_it_is_read_anew_stays_where_they_went(web: Web, page: Page, repository: Path) -> None:
+    key = await web.ticket(agent="coder")
+    run = web.work(key, repository, result=None, items=[note(seq) for seq in range(300)])
+    await opened(page, key)
+    await page.evaluate("document.querySelector('transcript-view').live.work")
+    await page.evaluate("scrollBy({top: -2500, behavior: 'instant'})")
+    await expect(page.locator(".follow")).to_have_text("Jump to the newest")
+    await page.evaluate("document.querySelector('transcript-view').live.work")
+    asked, scrolled = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        asked.set()
+        await scrolled.wait()
+        await route.continue_()
+
+    await page.route("**/transcript/outline?*", hold)
+    whole = [Item(kind="user", text="The prompt"), *(note(seq, f"told {seq}") for seq in range(300))]
+    record(web.database, run, Session(harness="opencode", native_id="session-1", items=whole).numbered())
+    await asyncio.wait_for(asked.wait(), 20)
+    await wheel(page, -400)
+    name, top = await page.evaluate(
+        f"(() => {{ const one = {FIRST}; return [one.dataset.name, one.getBoundingClientRect().top]; }})()"
+    )
+    scrolled.set()
+    await expect(page.locator(f"[data-name={name}]")).to_contain_text(f"told {name[4:]}")
     now = await page.evaluate(f"document.querySelector('[data-name={name}]').getBoundingClientRect().top")
     assert abs(now - top) <= 2
 

@@ -135,10 +135,8 @@ export class Live {
   }
 
   async reread() {
-    const { view } = this;
-    if (this.unseen || view.selected()) { this.behind = true; return; }
-    const seen = view.scroller.first(":scope > .feed > .chunk > article.item");
-    await view.refresh({ rebuild: true, anchor: seen?.dataset.name || "" });
+    if (this.unseen || this.view.selected()) { this.behind = true; return; }
+    await this.view.refresh({ rebuild: true });
   }
 
   newer(run, number) {

@@ -143,15 +143,16 @@ class TranscriptView extends HTMLElement {
   }
 
   // Asks where everything is, and shows it: the lists themselves are made anew only if told.
-  async refresh({ rebuild = false, anchor = "" } = {}) {
-    const query = { ...(anchor ? { anchor } : {}), ...(this.find.words ? { q: this.find.words } : {}) };
+  async refresh({ rebuild = false } = {}) {
+    const seen = rebuild ? this.scroller.first(":scope > .feed > .chunk > article.item") : null;
+    const query = { ...(seen?.dataset.name ? { anchor: seen.dataset.name } : {}), ...(this.find.words ? { q: this.find.words } : {}) };
     const told = await this.outline(query);
     this.sessions = new Map(told.sessions.map((session) => [session.name, session]));
     this.toggleAttribute("data-live", told.live);
     this.errors.set(told.errors.filter(([name]) => this.within(name)));
     this.count(told.counts);
     if (told.hits) this.find.take(told.hits);
-    if (rebuild) await this.rebuild(told);
+    if (rebuild) await this.rebuild(told, seen);
     if (rebuild) this.follow.noticed(); else this.follow.show();
     return told;
   }
@@ -167,19 +168,19 @@ class TranscriptView extends HTMLElement {
     this.querySelector(".erring-count").textContent = `${length.toLocaleString()} ${length === 1 ? "error" : "errors"}`;
   }
 
-  // Every list anew, with the reader at the same entry: after a filter, or when the run's record was read back.
-  async rebuild(told) {
-    const seen = this.root.count ? this.scroller.first(":scope > .feed > .chunk > article.item") : null;
-    const top = seen?.getBoundingClientRect().top;
-    const seq = told.anchor ?? (seen ? Number(seen.dataset.seq) : 0);
+  // Every list anew, with the entry that was seen where it was: after a filter, or when the run's record was read back.
+  async rebuild(told, seen) {
+    const seq = told.anchor ?? Number(seen?.dataset.seq ?? 0);
     const model = this.sessions.get(this.root.name) || { begin: 0, count: 0, seqs: null };
     const put = await this.root.become(model, this.follow.on ? Infinity : seq);
     for (const name of [...this.lists.keys()]) if (name !== this.root.name) this.lists.delete(name);
+    // Not where it was when they were asked for: the reader goes on scrolling.
+    const top = seen?.isConnected ? seen.getBoundingClientRect().top : null;
     put();
     this.none();
     const again = model.count ? this.root.article(this.root.seqAt(Math.min(this.root.indexOf(seq), model.count - 1))) : null;
     if (this.follow.on) this.follow.keep();
-    else if (again && seen) this.scroller.by(again.getBoundingClientRect().top - top);
+    else if (again && top !== null) this.scroller.by(again.getBoundingClientRect().top - top);
     this.pump();
   }
 
