@@ -175,6 +175,31 @@ async def test_who_scrolls_while_it_is_read_anew_stays_where_they_went(web: Web,
     assert abs(now - top) <= 2
 
 
+async def test_who_scrolls_up_at_the_moment_it_is_made_anew_is_let_go(web: Web, page: Page, repository: Path) -> None:
+    key = await web.ticket(agent="coder")
+    run = web.work(key, repository, result=None, items=[note(seq) for seq in range(300)])
+    await opened(page, key)
+    await page.evaluate("document.querySelector('transcript-view').live.work")
+    await expect(page.locator(".follow")).to_have_text("Following")
+    await page.evaluate(  # the browser tells of a scroll with its next frame
+        """() => {
+          const { root } = document.querySelector("transcript-view");
+          const become = root.become;
+          root.become = async (...given) => {
+            const put = await become.apply(root, given);
+            scrollBy({ top: -900, behavior: "instant" });
+            return put;
+          };
+        }"""
+    )
+    before = await page.evaluate("scrollY")
+    whole = [Item(kind="user", text="The prompt"), *(note(seq, f"told {seq}") for seq in range(300))]
+    record(web.database, run, Session(harness="opencode", native_id="session-1", items=whole).numbered())
+    await expect(page.get_by_text("told 299")).to_be_attached()
+    await expect(page.locator(".follow")).to_have_text("Jump to the newest")
+    assert await page.evaluate("scrollY") < before - 600
+
+
 async def test_words_are_found_far_away_and_gone_through(web: Web, page: Page, repository: Path) -> None:
     key = await web.ticket(agent="coder")
     run = web.work(key, repository)

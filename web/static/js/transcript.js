@@ -174,7 +174,8 @@ class TranscriptView extends HTMLElement {
     const model = this.sessions.get(this.root.name) || { begin: 0, count: 0, seqs: null };
     const put = await this.root.become(model, this.follow.on ? Infinity : seq);
     for (const name of [...this.lists.keys()]) if (name !== this.root.name) this.lists.delete(name);
-    // Not where it was when they were asked for: the reader goes on scrolling.
+    // Not where it was when they were asked for: the reader goes on scrolling, and has not been heard where this frame is not done.
+    this.follow.scrolled();
     const top = seen?.isConnected ? seen.getBoundingClientRect().top : null;
     put();
     this.none();
