@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, Route, expect
 
 from dispatcher import board, runs
 from dispatcher.db import Database
@@ -51,6 +52,34 @@ async def test_a_tab_is_left_and_found_again_as_it_was(web: Web, page: Page, rep
     await expect(page).to_have_url(f"{web.url}/tickets/{key}/checks")
     await page.reload()
     await expect(page.locator("#part-checks")).to_be_visible()
+
+
+async def test_a_key_pressed_before_the_scripts_of_a_ticket_are_there_is_not_lost(
+    web: Web, page: Page, repository: Path
+) -> None:
+    key = await web.ticket(agent="coder")
+    web.work(key, repository)
+    come = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await come.wait()
+        await route.continue_()
+
+    await page.route("**/ticket.js*", hold)
+    for typing in (False, True):
+        come.clear()
+        await page.goto(f"/tickets/{key}")
+        await expect(page.locator("#live")).to_have_attribute("data-state", "open")
+        await page.keyboard.press("5")
+        if typing:  # by then it may have been meant for something else
+            await page.locator("#comment-body").focus()
+        await expect(page.locator("html[data-ticket=ready]")).to_have_count(0)
+        come.set()
+        await expect(page.locator("html[data-ticket=ready]")).to_have_count(1)
+        await page.evaluate("() => new Promise(requestAnimationFrame)")
+        await expect(page).to_have_url(f"{web.url}/tickets/{key}" + ("" if typing else "/runs"))
+    await expect(page.locator("#comment-body")).to_be_focused()
+    await expect(page.locator("#comment-body")).to_have_value("")
 
 
 async def test_a_hidden_tab_is_up_to_date_when_it_is_seen_again(web: Web, page: Page) -> None:

@@ -14,7 +14,7 @@ import { renewed, within } from "./within.js";
 function load(root) {
   for (const part of within(root, "[data-module]:not([data-loaded])")) {
     part.dataset.loaded = "";
-    import(`./${part.dataset.module}.js`).then(() => { part.dataset.loaded = "yes"; });
+    import(`./${part.dataset.module}.js`).then(() => { part.dataset.loaded = "yes"; document.dispatchEvent(new Event("part:loaded")); });
   }
 }
 load(document);

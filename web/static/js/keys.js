@@ -7,6 +7,7 @@
 // but for what has Mod and for Escape; nothing fires below a modal dialog, but for keys with `modal`. Enter and Space belong to a
 // focused link or button. A handler gets the event, whose default is prevented.
 const SEQUENCE_MS = 1200;
+const EARLY_MS = 2000;
 const MAC = /Mac|iP(hone|ad|od)/.test(navigator.platform);
 const TEXT = "input:not([type=checkbox], [type=radio], [type=button], [type=submit], [type=reset], [type=range], [type=color]), textarea, select";
 const OWN = "a[href], button, summary, input, select, textarea, [role=button], [role=menuitem], [role=option], [role=tab]";
@@ -94,8 +95,7 @@ function forget() {
   pending = [];
 }
 
-document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || event.isComposing || /^(Shift|Control|Alt|Meta|AltGraph)$/.test(event.key)) return;
+function press(event) {
   const steps = [...pending, stepOf(event)];
   const begins = (entry) => steps.every((step, at) => entry.steps[at] === step);
   const candidates = registered.filter((entry) => begins(entry) && mayFire(entry, event));
@@ -108,5 +108,26 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     pending = steps;
     forgetting = setTimeout(forget, SEQUENCE_MS);
+  } else if (loading() && /^(Shift\+)?\S$/.test(steps.at(-1))) {
+    early.push(event);
   }
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.isComposing || /^(Shift|Control|Alt|Meta|AltGraph)$/.test(event.key)) return;
+  press(event);
 });
+
+// Who opens a ticket with `o` and its third tab with `3` does not wait for the ticket's scripts in between: a key that nobody knows
+// while scripts come is asked for once more when they are there, unless somebody types by then.
+let parsed = document.readyState === "complete";
+let early = [];
+const loading = () => !parsed || document.querySelector("[data-module]:not([data-loaded=yes])") !== null;
+
+function again() {
+  const held = early.filter(({ timeStamp }) => performance.now() - timeStamp < EARLY_MS);
+  early = [];
+  for (const event of held) if (!typing()) press(event);
+}
+document.addEventListener("DOMContentLoaded", () => { parsed = true; again(); });
+document.addEventListener("part:loaded", again);
