@@ -82,6 +82,28 @@ async def test_a_key_pressed_before_the_scripts_of_a_ticket_are_there_is_not_los
     await expect(page.locator("#comment-body")).to_have_value("")
 
 
+async def test_a_tab_that_cannot_be_had_takes_nobody_away_who_has_chosen_another(web: Web, page: Page) -> None:
+    key = await web.ticket()
+    await opened(page, f"/tickets/{key}")
+    left = asyncio.Event()
+
+    async def fail(route: Route) -> None:
+        await left.wait()
+        await route.abort()
+
+    await page.route("**/checks?part=panel", fail)
+    allow(page, "Failed to load resource: net::ERR_FAILED")
+    checks = page.get_by_role("link", name="Checks", exact=True)
+    await checks.click()
+    await expect(checks).to_have_attribute("aria-busy", "true")
+    await page.get_by_role("link", name="Conversation", exact=True).click()
+    left.set()
+    await expect(checks).not_to_have_attribute("aria-busy", "true")
+    await page.wait_for_timeout(300)
+    await expect(page).to_have_url(f"{web.url}/tickets/{key}")
+    await expect(page.locator("#part-story")).to_be_visible()
+
+
 async def test_a_hidden_tab_is_up_to_date_when_it_is_seen_again(web: Web, page: Page) -> None:
     key = await web.ticket()
     await opened(page, f"/tickets/{key}")

@@ -154,8 +154,10 @@ export async function open(pane, url, { push = true } = {}) {
   const began = performance.now();
   const text = await ask(url);
   link?.removeAttribute("aria-busy");
-  if (text === null) location.assign(url);
-  else if (turn === asking) { show(pane, panel, url, text); overtaken(panel, began); }
+  if (turn !== asking) return; // another tab was chosen meanwhile
+  if (text === null) { location.assign(url); return; }
+  show(pane, panel, url, text);
+  overtaken(panel, began);
 }
 
 document.addEventListener("click", (event) => {
