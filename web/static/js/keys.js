@@ -109,7 +109,7 @@ function press(event) {
     pending = steps;
     forgetting = setTimeout(forget, SEQUENCE_MS);
   } else if (loading() && /^(Shift\+)?\S$/.test(steps.at(-1))) {
-    early.push(event);
+    early = [...early.filter(fresh), event];
   }
 }
 
@@ -122,10 +122,11 @@ document.addEventListener("keydown", (event) => {
 // while scripts come is asked for once more when they are there, unless somebody types by then.
 let parsed = document.readyState === "complete";
 let early = [];
+const fresh = ({ timeStamp }) => performance.now() - timeStamp < EARLY_MS;
 const loading = () => !parsed || document.querySelector("[data-module]:not([data-loaded=yes])") !== null;
 
 function again() {
-  const held = early.filter(({ timeStamp }) => performance.now() - timeStamp < EARLY_MS);
+  const held = early.filter(fresh);
   early = [];
   for (const event of held) if (!typing()) press(event);
 }
