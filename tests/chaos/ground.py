@@ -113,6 +113,11 @@ class Ground(House):
         logs = [f"--- {path.name}\n{path.read_text(errors='replace')[-3000:]}" for path in self.settings.home.glob("*.log")]
         return "\n".join([*told, *logs])
 
+    def gone(self) -> None:
+        """Wait until nothing of a killed worker's runs lives on: the kernel ends it, but a little later than the worker."""
+        # A process has no readable environment while it execs, so one empty look is not enough.
+        self.until(lambda: not self.processes() and not time.sleep(0.02) and not self.processes())
+
     def go(self, *keys: str) -> None:
         """Let agents that wait go on."""
         for key in keys:

@@ -72,6 +72,7 @@ def test_killed_at_each_step_of_a_run(here: Ground, step: Step) -> None:
     with here.worker(at=step.point) as first:
         assert first.ended() == -signal.SIGKILL
     if step.script[-3:] == SLOW[1:]:
+        here.gone()
         here.go(key)
     with here.worker():
         assert here.settled(key) == "review"
@@ -91,6 +92,7 @@ def test_killed_and_continued_on_postgresql(tmp_path: Path, postgres_url: str, r
         with here.worker(at=point) as first:
             assert first.ended() == -signal.SIGKILL
         if point == "run.items_written":
+            here.gone()
             here.go(key)
         with here.worker():
             assert here.settled(key) == "review"
@@ -105,6 +107,7 @@ def test_killed_while_it_takes_over(here: Ground, point: str) -> None:
     key = here.file(*SLOW)
     with here.worker(at="run.items_written") as first:
         first.ended()
+    here.gone()
     here.go(key)
     with here.worker(at=point) as second:
         assert second.ended() == -signal.SIGKILL
