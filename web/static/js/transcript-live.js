@@ -136,7 +136,7 @@ export class Live {
 
   async reread() {
     if (this.unseen || this.view.selected()) { this.behind = true; return; }
-    await this.view.refresh({ rebuild: true });
+    await this.view.refresh({ rebuild: true, renumbered: true });
   }
 
   newer(run, number) {

@@ -142,10 +142,12 @@ class TranscriptView extends HTMLElement {
     }
   }
 
-  // Asks where everything is, and shows it: the lists themselves are made anew only if told.
-  async refresh({ rebuild = false } = {}) {
+  // Asks where everything is, and shows it: the lists themselves are made anew only if told. Where entries may be numbered anew, the
+  // server looks for the one that is seen by its name, which takes it through all of their texts.
+  async refresh({ rebuild = false, renumbered = false } = {}) {
     const seen = rebuild ? this.scroller.first(":scope > .feed > .chunk > article.item") : null;
-    const query = { ...(seen?.dataset.name ? { anchor: seen.dataset.name } : {}), ...(this.find.words ? { q: this.find.words } : {}) };
+    const anchor = renumbered ? seen?.dataset.name : "";
+    const query = { ...(anchor ? { anchor } : {}), ...(this.find.words ? { q: this.find.words } : {}) };
     const told = await this.outline(query);
     this.sessions = new Map(told.sessions.map((session) => [session.name, session]));
     this.toggleAttribute("data-live", told.live);
