@@ -47,6 +47,32 @@ async def wheel(page: Page, pixels: int) -> None:
     )
 
 
+async def running(web: Web, page: Page, repository: Path) -> int:
+    """Open the transcript of a run that goes on, with 300 notes as they were followed."""
+    key = await web.ticket(agent="coder")
+    run = web.work(key, repository, result=None, items=[note(seq) for seq in range(300)])
+    await opened(page, key)
+    return run
+
+
+def read_back(web: Web, run: int) -> None:
+    """The run's record takes the place of the 300 notes: one entry more, so that each has another number."""
+    whole = [Item(kind="user", text="The prompt"), *(note(seq, f"told {seq}") for seq in range(300))]
+    record(web.database, run, Session(harness="opencode", native_id="session-1", items=whole).numbered())
+
+
+async def top_of(page: Page, name: str) -> float:
+    return float(await page.evaluate(f"document.querySelector('[data-name={name}]').getBoundingClientRect().top"))
+
+
+async def place(page: Page) -> tuple[str, float]:
+    """The name of the first entry in sight, and where its upper edge is in the window."""
+    name, top = await page.evaluate(
+        f"(() => {{ const one = {FIRST}; return [one.dataset.name, one.getBoundingClientRect().top]; }})()"
+    )
+    return str(name), float(top)
+
+
 async def test_fifty_thousand_entries_stay_few_in_the_page(web: Web, page: Page, repository: Path) -> None:
     key = await web.ticket(agent="coder")
     run = web.work(key, repository)
@@ -128,28 +154,20 @@ async def test_follow_keeps_the_end_in_sight_until_the_reader_scrolls_up(web: We
 
 
 async def test_the_record_takes_the_place_of_what_was_provisional(web: Web, page: Page, repository: Path) -> None:
-    key = await web.ticket(agent="coder")
-    run = web.work(key, repository, result=None, items=[note(seq) for seq in range(300)])
-    await opened(page, key)
+    run = await running(web, page, repository)
     await expect(page.get_by_text("note 299")).to_be_in_viewport()
     await page.evaluate("scrollBy({top: -2500, behavior: 'instant'})")
     await expect(page.locator(".follow")).to_have_text("Jump to the newest")
     await wheel(page, -200)
-    name, top = await page.evaluate(
-        f"(() => {{ const one = {FIRST}; return [one.dataset.name, one.getBoundingClientRect().top]; }})()"
-    )
-    whole = [Item(kind="user", text="The prompt"), *(note(seq, f"told {seq}") for seq in range(300))]
-    record(web.database, run, Session(harness="opencode", native_id="session-1", items=whole).numbered())
+    name, top = await place(page)
+    read_back(web, run)
     await expect(page.locator(f"[data-name={name}]")).to_contain_text(f"told {name[4:]}")
     await expect(page.locator(f"[data-name={name}]")).to_have_attribute("data-seq", str(int(name[4:]) + 1))
-    now = await page.evaluate(f"document.querySelector('[data-name={name}]').getBoundingClientRect().top")
-    assert abs(now - top) <= 2
+    assert abs(await top_of(page, name) - top) <= 2
 
 
 async def test_who_scrolls_while_it_is_read_anew_stays_where_they_went(web: Web, page: Page, repository: Path) -> None:
-    key = await web.ticket(agent="coder")
-    run = web.work(key, repository, result=None, items=[note(seq) for seq in range(300)])
-    await opened(page, key)
+    run = await running(web, page, repository)
     await page.evaluate("document.querySelector('transcript-view').live.work")
     await page.evaluate("scrollBy({top: -2500, behavior: 'instant'})")
     await expect(page.locator(".follow")).to_have_text("Jump to the newest")
@@ -162,23 +180,17 @@ async def test_who_scrolls_while_it_is_read_anew_stays_where_they_went(web: Web,
         await route.continue_()
 
     await page.route("**/transcript/outline?*", hold)
-    whole = [Item(kind="user", text="The prompt"), *(note(seq, f"told {seq}") for seq in range(300))]
-    record(web.database, run, Session(harness="opencode", native_id="session-1", items=whole).numbered())
+    read_back(web, run)
     await asyncio.wait_for(asked.wait(), 20)
     await wheel(page, -400)
-    name, top = await page.evaluate(
-        f"(() => {{ const one = {FIRST}; return [one.dataset.name, one.getBoundingClientRect().top]; }})()"
-    )
+    name, top = await place(page)
     scrolled.set()
     await expect(page.locator(f"[data-name={name}]")).to_contain_text(f"told {name[4:]}")
-    now = await page.evaluate(f"document.querySelector('[data-name={name}]').getBoundingClientRect().top")
-    assert abs(now - top) <= 2
+    assert abs(await top_of(page, name) - top) <= 2
 
 
 async def test_who_scrolls_up_at_the_moment_it_is_made_anew_is_let_go(web: Web, page: Page, repository: Path) -> None:
-    key = await web.ticket(agent="coder")
-    run = web.work(key, repository, result=None, items=[note(seq) for seq in range(300)])
-    await opened(page, key)
+    run = await running(web, page, repository)
     await page.evaluate("document.querySelector('transcript-view').live.work")
     await expect(page.locator(".follow")).to_have_text("Following")
     await page.evaluate(  # the browser tells of a scroll with its next frame
@@ -193,8 +205,7 @@ async def test_who_scrolls_up_at_the_moment_it_is_made_anew_is_let_go(web: Web, 
         }"""
     )
     before = await page.evaluate("scrollY")
-    whole = [Item(kind="user", text="The prompt"), *(note(seq, f"told {seq}") for seq in range(300))]
-    record(web.database, run, Session(harness="opencode", native_id="session-1", items=whole).numbered())
+    read_back(web, run)
     await expect(page.get_by_text("told 299")).to_be_attached()
     await expect(page.locator(".follow")).to_have_text("Jump to the newest")
     assert await page.evaluate("scrollY") < before - 600
