@@ -3,6 +3,7 @@
 // then: where scripts do not come, or late, it would be a click that does nothing.
 import { cardOf, get, put } from "./board-parts.js";
 import { current, focus } from "./board-focus.js";
+import { plain } from "./clicks.js";
 import { key } from "./keys.js";
 import { overtaken } from "./refresh.js";
 import { loggedOut } from "./requests.js";
@@ -103,7 +104,7 @@ export function close({ quiet = false } = {}) {
 }
 
 document.addEventListener("click", (event) => {
-  if (event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  if (event.defaultPrevented || !plain(event)) return;
   if (event.target.closest?.("#pane [data-close-pane]")) { close(); return; }
   const link = event.target.closest?.("a[data-open]");
   if (!link || !roomy.matches) return;

@@ -1,4 +1,5 @@
 // Forms of a ticket's page: what is edited in its place, and questions before what cannot be taken back.
+import { plain } from "./clicks.js";
 import { paneOf } from "./ticket-tabs.js";
 
 const FIELD = "input:not([type=hidden]), textarea, select";
@@ -69,7 +70,7 @@ async function ask(link) {
 
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.("a[data-ask]");
-  if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (!link || event.defaultPrevented || !plain(event)) return;
   event.preventDefault();
   ask(link).catch((error) => { console.warn("the question could not be shown here", error); location.assign(link.href); });
 });

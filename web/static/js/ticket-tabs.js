@@ -3,6 +3,7 @@
 // that is the board's.
 //
 // A panel is told: `panel:hide`, and `panel:show` (detail: {url}) also when a link leads into the panel that is already shown.
+import { plain } from "./clicks.js";
 import { overtaken, soon } from "./refresh.js";
 
 const SUBPAGE = /^\/(?:(transcript|changes|checks|runs)(?:\/\d+)?)?$/;
@@ -163,7 +164,7 @@ export async function open(pane, url, { push = true } = {}) {
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.("a[href]");
   const pane = paneOf(link);
-  if (!pane || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (!pane || event.defaultPrevented || !plain(event)) return;
   if (link.target || link.hasAttribute("download") || link.matches("[data-ask], .open-full")) return;
   const url = new URL(link.href);
   if (tabOf(pane, url) === null) return;

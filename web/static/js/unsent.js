@@ -5,6 +5,7 @@
 // Kept when the page is left, for this tab. It is put back where it is known not to have been sent: the login stood in the way
 // ([data-unsent] on the page that asks for it), the reader reloads or goes back, or a link leads to a page with the same form, as from
 // a ticket beside the board to its own page. After any other way to the page it may have been sent.
+import { plain } from "./clicks.js";
 import { dirty } from "./fields.js";
 import { read, write } from "./kept.js";
 import { say } from "./say.js";
@@ -86,9 +87,9 @@ begin();
 for (const event of ["htmx:after:swap", "refreshed"]) document.addEventListener(event, () => { if (waiting.length) restore(); });
 document.addEventListener("live:status", ({ detail }) => { login = detail === "login"; });
 addEventListener("pagehide", () => { if (!leaving) keep(); });
-document.addEventListener("click", ({ target, button, ctrlKey, metaKey, shiftKey, altKey }) => {
-  const link = target.closest?.("a[href]");
-  const here = link && !link.target && link.origin === location.origin && !(button || ctrlKey || metaKey || shiftKey || altKey);
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[href]");
+  const here = link && !link.target && link.origin === location.origin && plain(event);
   towards = here ? link.pathname : "";
 });
 // The next one to log in here is somebody else.
